@@ -1,0 +1,4 @@
+// argv → one command.
+
+console.error('evergate: no command yet');
+process.exitCode = 2;
