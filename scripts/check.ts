@@ -6,7 +6,7 @@ const steps: [string, string[]][] = [
   ['oxfmt', ['--check', '.']],
   ['oxlint', ['--type-aware', '--deny-warnings', '.']],
   ['tsc', ['--noEmit']],
-  ['vitest', ['run', '--project', 'unit', '--reporter', 'dot']],
+  ['vitest', ['run', '--project', 'unit']],
   ['knip', []],
   ['node', ['scripts/complete-lock.ts', '--check']],
 ];
