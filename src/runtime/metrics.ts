@@ -1,30 +1,36 @@
 // Metrics in the Prometheus text format. prom-client holds the registry and the process metrics;
 // the instruments here are plain numbers, because the hot path touches several per packet.
 
-import { Registry, collectDefaultMetrics } from 'prom-client';
-import type { Metric } from 'prom-client';
+import { AggregatorRegistry, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Metric, MetricObjectWithValues, MetricValue } from 'prom-client';
 
-export type Labels = Record<string, string>;
+type Labels = Record<string, string>;
 
 /** Hold on to what `labels()` returns: looking it up is for set-up, not for every packet. */
-export type Counter = { labels(labels: Labels): CounterCell };
+type Counter = { labels(labels: Labels): CounterCell };
 export type CounterCell = { value: number; add(count?: number): void };
-export type Gauge = { labels(labels: Labels): GaugeCell };
-export type GaugeCell = { value: number; set(value: number): void };
-export type Histogram = { labels(labels: Labels): HistogramCell };
+type Gauge = { labels(labels: Labels): GaugeCell };
+export type GaugeCell = { value: number; set(value: number): void; add(change: number): void };
+type Histogram = { labels(labels: Labels): HistogramCell };
 export type HistogramCell = { observe(value: number): void; readonly count: number };
 
 export type Metrics = {
   /** Asking twice for the same name gives the same instrument. */
   counter(name: string, help: string): Counter;
   gauge(name: string, help: string): Gauge;
-  /** A gauge whose value is asked for at each scrape. */
+  /** A gauge whose value is asked for at each scrape. Those of several workers are added up. */
   measured(name: string, help: string, read: () => number, labels?: Labels): void;
   /** `bounds`: the upper limit of each bucket, ascending, without +Inf. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram;
-  /** Everything, as `GET /metrics` answers it. */
+  /** Everything, as `GET /metrics` answers it: ours and what `include` brings. */
   text(): Promise<string>;
+  /** Everything of ours as plain data, for the process that answers the scrape. */
+  snapshot(): Promise<MetricsSnapshot>;
+  /** Adds the metrics of a worker, asked for at each scrape; one that does not answer is left out. */
+  include(snapshot: () => Promise<MetricsSnapshot>): Disposable;
 };
+
+export type MetricsSnapshot = MetricObjectWithValues<MetricValue<string>>[];
 
 export const LATENCY_BOUNDS_SECONDS = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
@@ -38,6 +44,7 @@ export function createMetrics(options: { processMetrics: boolean }): Metrics {
   const registry = new Registry();
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
   const instruments = new Map<string, Instrument>();
+  const included = new Set<() => Promise<MetricsSnapshot>>();
 
   function once<T>(name: string, kind: Instrument['kind'], create: () => T): T {
     const known = instruments.get(name);
@@ -79,6 +86,9 @@ export function createMetrics(options: { processMetrics: boolean }): Metrics {
           set(value) {
             this.value = value;
           },
+          add(change) {
+            this.value += change;
+          },
         }));
         register(name, help, 'gauge', () => cells.samples((cell) => cell.value));
         return { labels: cells.at };
@@ -87,9 +97,9 @@ export function createMetrics(options: { processMetrics: boolean }): Metrics {
     measured: (name, help, read, labels = {}) => {
       const readers = once(name, 'gauge', () => {
         const created: { labels: Labels; read: () => number }[] = [];
-        register(name, help, 'gauge', () =>
-          created.map((reader) => ({ labels: reader.labels, value: reader.read() })),
-        );
+        const readAll = () =>
+          created.map((reader) => ({ labels: reader.labels, value: reader.read() }));
+        register(name, help, 'gauge', readAll);
         return created;
       });
       readers.push({ labels, read });
@@ -102,7 +112,20 @@ export function createMetrics(options: { processMetrics: boolean }): Metrics {
         return { labels: cells.at };
       }),
 
-    text: () => registry.metrics(),
+    async text() {
+      if (included.size === 0) return registry.metrics();
+      const asked = await Promise.allSettled([...included].map((snapshot) => snapshot()));
+      const answered = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      const own = await registry.getMetricsAsJSON();
+      return AggregatorRegistry.aggregate([own, ...answered]).metrics();
+    },
+
+    snapshot: () => registry.getMetricsAsJSON(),
+
+    include(snapshot) {
+      included.add(snapshot);
+      return { [Symbol.dispose]: () => void included.delete(snapshot) };
+    },
   };
 }
 
