@@ -28,3 +28,13 @@ export type Router = {
   /** When the first valid Message-Authenticator came; persisted, so that a restart does not reopen the door. */
   messageAuthenticatorSeenAtMs: number | undefined;
 };
+
+/**
+ * Our own tools (`evergate login`, `doctor`, `simulate`) say so in NAS-Identifier. They sign what they
+ * send, and stand where a router stands: that tells nothing about whether the router signs.
+ */
+const TOOL_NAS_IDENTIFIER = 'evergate-';
+
+export function isFromOurTools(nasIdentifier: string | undefined): boolean {
+  return nasIdentifier?.startsWith(TOOL_NAS_IDENTIFIER) === true;
+}

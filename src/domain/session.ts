@@ -2,7 +2,9 @@
 //
 // The rule is a merge, not an addition: counters are totals, so a record may come twice, late or in
 // any order and the result is the same. A counter that goes down although time went on has been
-// reset by the router: what it had counted is settled, and counting goes on from there.
+// reset by the router: what it had counted is settled, and counting goes on from there. Not so when
+// the session's own time went down too and the record cannot be of new counters: a router that does
+// not say when things happened has sent something old again.
 // src/stores/postgres/sessions.ts says the same in SQL; tests/contract/ proves them equal.
 
 import type { AccountingRecord } from './accounting.ts';
@@ -48,15 +50,18 @@ export function total(counter: Counter): number {
   return counter.settled + counter.current;
 }
 
+/** Records travel, and session times are whole seconds: so much earlier may new counters seem to begin. */
+const RESET_SLACK_MS = 10_000;
+
 /** The session after a record. `session` is undefined when the record is the first we hear of it. */
 export function mergeRecord(session: Session | undefined, record: AccountingRecord): Session {
   if (session === undefined) return firstHeardOf(record);
   const at = record.occurredAtMs;
-  const isReset =
-    at > session.updatedAtMs &&
-    ((record.inputOctets ?? Infinity) < session.inputOctets.current ||
-      (record.outputOctets ?? Infinity) < session.outputOctets.current);
-  const isFromBeforeReset = at < session.countingSinceMs;
+  const hasFallen =
+    (record.inputOctets ?? Infinity) < session.inputOctets.current ||
+    (record.outputOctets ?? Infinity) < session.outputOctets.current;
+  const isReset = at > session.updatedAtMs && hasFallen && canBeOfNewCounters(session, record);
+  const isFromBeforeReset = hasBeenReset(session) && at < session.countingSinceMs;
   const count = (counter: Counter, value: number | undefined): Counter => {
     if (isReset) return { settled: total(counter), current: value ?? 0 };
     if (value === undefined) return counter;
@@ -97,6 +102,17 @@ export function mergeRecord(session: Session | undefined, record: AccountingReco
     inputPackets: count(session.inputPackets, record.inputPackets),
     outputPackets: count(session.outputPackets, record.outputPackets),
   };
+}
+
+/** Its session time went on, or it began to count after the last we heard. */
+function canBeOfNewCounters(session: Session, record: AccountingRecord): boolean {
+  if (record.sessionSeconds === undefined) return true;
+  if (record.sessionSeconds > session.seconds.current) return true;
+  return beganAtMs(record) >= session.updatedAtMs - RESET_SLACK_MS;
+}
+
+function hasBeenReset({ inputOctets, outputOctets }: Session): boolean {
+  return inputOctets.settled > 0 || outputOctets.settled > 0;
 }
 
 /** When the session began, as far as this record knows. */
