@@ -75,6 +75,9 @@ create table access.vouchers (
   updated_at timestamptz not null default now()
 );
 
+-- People type codes in any case: no two codes may differ in nothing else.
+create unique index vouchers_by_code on access.vouchers (upper(code));
+
 -- One row per session, whatever came of it. No foreign keys: a record of what happened must be
 -- storable after the router or the subscriber is gone. domain/session.ts has the merge rules.
 create table access.sessions (
@@ -96,7 +99,10 @@ create table access.sessions (
   updated_at timestamptz not null,
   counting_since timestamptz not null,
   stopped_at timestamptz,
-  terminate_cause integer,
+  terminate_cause bigint,
+  -- Which counters the router has stated so far: 1 seconds, 2 and 4 input and output octets, 8 and 16
+  -- input and output packets. A counter that was never stated is 0 below, and so is one that is 0.
+  reported smallint not null default 0,
   settled_seconds bigint not null default 0,
   current_seconds bigint not null default 0,
   settled_input_octets bigint not null default 0,
@@ -110,7 +116,11 @@ create table access.sessions (
 ) with (fillfactor = 70); -- room to update a row in place while its session lives
 
 create index sessions_by_start on access.sessions (started_at, session_key);
-create index sessions_by_username on access.sessions (username, started_at);
+-- In capitals, because a voucher's code may be typed differently at each login. Whoever wants one exact
+-- name asks for both: upper(username) = upper($1) and username = $1.
+create index sessions_by_username on access.sessions (upper(username), started_at);
+-- The price of a Stop: it leaves this index, so its row cannot be updated in place (HOT). Without the
+-- index nobody would find the few open sessions among the many that are over.
 create index sessions_open_by_router on access.sessions (router_id, started_at) where stopped_at is null;
 
 -- An accounting fact that can never be stored, kept with its reason instead of blocking the others.
