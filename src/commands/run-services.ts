@@ -93,7 +93,9 @@ export async function runServices(
     opened.use(await startGateway({ ...config, ...stores }, ofService(runtime, 'gateway'), http));
   }
   opened.use(http);
-  await listen(http, plan, runtime);
+  if (config.health.isEnabled || plan.services.includes('gateway')) {
+    await listen(http, plan, runtime);
+  }
   await plan.beforeRadius?.({ config, database, http, runtime });
 
   let radius: RadiusService | undefined;
@@ -147,6 +149,7 @@ function httpOptions(config: Config, version: string, { name, services }: Servic
     version,
     host: hasGateway ? config.gateway.host : config.health.host,
     port: hasGateway ? config.gateway.port : config.radius.httpPort,
+    servesHealth: config.health.isEnabled,
     token: config.health.token,
   };
 }

@@ -164,7 +164,11 @@ function shape(value: <K extends KeyName>(key: K) => ValueOf<K>) {
       rateLimitPerMinute: value('gateway.rate_limit_per_minute'),
       databasePool: value('gateway.database_pool'),
     },
-    health: { host: value('health.host'), token: value('health.token') },
+    health: {
+      isEnabled: value('health.enabled') === 'yes',
+      host: value('health.host'),
+      token: value('health.token'),
+    },
   };
 }
 

@@ -165,6 +165,13 @@ describe('health', () => {
     expect((await get(server, '/healthz')).status).toBe(200);
   });
 
+  test.each(['/health', '/healthz', '/ready', '/metrics'])(
+    'can be switched off: %s is then unknown',
+    async (path) => {
+      expect((await get(createServer({ servesHealth: false }), path)).status).toBe(404);
+    },
+  );
+
   test('asks for the token at /health and /metrics alone', async () => {
     const server = createServer({ token: 'health-token' });
     for (const path of ['/health', '/metrics']) {

@@ -20,6 +20,8 @@ export type HttpServerOptions = {
   host: string;
   /** 0 picks a free one. */
   port: number;
+  /** Health, metrics and probes, unless told otherwise. */
+  servesHealth?: boolean;
   /** Asked for at `/health` and `/metrics`; probes of life and readiness stay open. */
   token?: string | undefined;
   /** Peers whose X-Forwarded-For is believed; a proxy on this machine unless told otherwise. */
@@ -90,48 +92,52 @@ export function createHttpServer(
     if (closing) reply.header('connection', 'close');
   });
 
-  const guarded = { onRequest: tokenGuard(options.token) };
-  app.get('/health', guarded, async (_request, reply) => {
-    const { status, database, redis, checks } = await health.report();
-    return reply.code(status === 'unhealthy' ? 503 : 200).send({
-      status: draining && status === 'healthy' ? 'degraded' : status,
-      timestamp: new Date(clock.nowMs()).toISOString(),
-      service: options.service,
-      version: options.version,
-      uptime_seconds: Math.floor((clock.monotonicMs() - startedMs) / 1_000),
-      ...(database === undefined ? {} : { database }),
-      ...(redis === undefined ? {} : { redis }),
-      checks: [
-        ...checks.map(({ name, status, latencyMs, detail }) => ({
-          name,
-          status,
-          latency_ms: latencyMs,
-          ...(detail === undefined ? {} : { detail }),
-        })),
-        ...(draining ? [{ name: 'draining', status: 'degraded', latency_ms: 0 }] : []),
-      ],
+  if (options.servesHealth !== false) addHealthRoutes();
+
+  function addHealthRoutes() {
+    const guarded = { onRequest: tokenGuard(options.token) };
+    app.get('/health', guarded, async (_request, reply) => {
+      const { status, database, redis, checks } = await health.report();
+      return reply.code(status === 'unhealthy' ? 503 : 200).send({
+        status: draining && status === 'healthy' ? 'degraded' : status,
+        timestamp: new Date(clock.nowMs()).toISOString(),
+        service: options.service,
+        version: options.version,
+        uptime_seconds: Math.floor((clock.monotonicMs() - startedMs) / 1_000),
+        ...(database === undefined ? {} : { database }),
+        ...(redis === undefined ? {} : { redis }),
+        checks: [
+          ...checks.map(({ name, status, latencyMs, detail }) => ({
+            name,
+            status,
+            latency_ms: latencyMs,
+            ...(detail === undefined ? {} : { detail }),
+          })),
+          ...(draining ? [{ name: 'draining', status: 'degraded', latency_ms: 0 }] : []),
+        ],
+      });
     });
-  });
 
-  app.get('/metrics', guarded, async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics.text()),
-  );
+    app.get('/metrics', guarded, async (_request, reply) =>
+      reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics.text()),
+    );
 
-  for (const path of ['/health/liveness', '/healthz']) {
-    app.get(path, async (_request, reply) => reply.send({ status: 'ok' }));
-  }
+    for (const path of ['/health/liveness', '/healthz']) {
+      app.get(path, async (_request, reply) => reply.send({ status: 'ok' }));
+    }
 
-  // Readiness is open to everybody: it names the checks, the details are for /health.
-  for (const path of ['/health/readiness', '/ready']) {
-    app.get(path, async (_request, reply) => {
-      const report = await health.report();
-      const isReady = report.status !== 'unhealthy' && !draining;
-      const checks = report.checks.map(({ name, status }) => ({ name, status }));
-      if (draining) checks.push({ name: 'draining', status: 'fail' });
-      return reply
-        .code(isReady ? 200 : 503)
-        .send({ status: isReady ? 'ready' : 'not_ready', checks });
-    });
+    // Readiness is open to everybody: it names the checks, the details are for /health.
+    for (const path of ['/health/readiness', '/ready']) {
+      app.get(path, async (_request, reply) => {
+        const report = await health.report();
+        const isReady = report.status !== 'unhealthy' && !draining;
+        const checks = report.checks.map(({ name, status }) => ({ name, status }));
+        if (draining) checks.push({ name: 'draining', status: 'fail' });
+        return reply
+          .code(isReady ? 200 : 503)
+          .send({ status: isReady ? 'ready' : 'not_ready', checks });
+      });
+    }
   }
 
   return {

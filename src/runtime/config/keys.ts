@@ -270,6 +270,11 @@ export const KEYS = {
     description: 'Connections to the database.',
   },
 
+  'health.enabled': {
+    kind: oneOf(['yes', 'no']),
+    default: 'yes',
+    description: 'Whether health, metrics and probes are served.',
+  },
   'health.host': {
     kind: host,
     default: '0.0.0.0',
