@@ -1,6 +1,7 @@
 // A login as a hotspot router asks for it: PAP and CHAP (RFC 2865 §5.2, §5.3) or MS-CHAPv2
 // (RFC 2548 §2.3), and whether the answer is one a router would believe.
 
+import { MICROSOFT_VENDOR_ID, MicrosoftType } from '../../protocols/radius/dictionary/microsoft.ts';
 import { createMsChapV2Response } from '../../protocols/mschap/mschapv2.ts';
 import {
   AttributeType,
@@ -31,7 +32,6 @@ export type LoginOutcome =
 type Answered = Omit<Extract<ExchangeOutcome, { kind: 'answer' }>, 'kind'>;
 
 const REPLY_MESSAGE = 18;
-const MICROSOFT = { vendor: 311, challenge: 11, chap2Response: 25, chap2Success: 26 } as const;
 
 export async function tryLogin(
   client: RadiusClient,
@@ -71,9 +71,16 @@ export async function tryLogin(
             ident: 1,
           });
           expectedSuccess = response.expectedSuccess;
-          const { vendor, challenge, chap2Response } = MICROSOFT;
-          writer.vendorBytes(vendor, challenge, authenticatorChallenge);
-          writer.vendorBytes(vendor, chap2Response, response.responseAttribute);
+          writer.vendorBytes(
+            MICROSOFT_VENDOR_ID,
+            MicrosoftType.ChapChallenge,
+            authenticatorChallenge,
+          );
+          writer.vendorBytes(
+            MICROSOFT_VENDOR_ID,
+            MicrosoftType.Chap2Response,
+            response.responseAttribute,
+          );
           break;
         }
       }
@@ -91,8 +98,11 @@ function judge(
   switch (response.code) {
     case PacketCode.AccessAccept: {
       if (expectedSuccess === undefined) return { kind: 'accepted', ...answered };
-      const { vendor, chap2Success } = MICROSOFT;
-      const proof = findVendorAttribute(response, vendor, chap2Success)?.toString('latin1', 1);
+      const proof = findVendorAttribute(
+        response,
+        MICROSOFT_VENDOR_ID,
+        MicrosoftType.Chap2Success,
+      )?.toString('latin1', 1);
       const isProven = proof?.startsWith(expectedSuccess) === true;
       return { kind: isProven ? 'accepted' : 'not-proven', ...answered };
     }

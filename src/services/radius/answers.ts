@@ -8,7 +8,7 @@ import type { Packet } from '../../protocols/radius/packet.ts';
 import { saltEncrypt } from '../../protocols/radius/password.ts';
 import { createReplyWriter } from '../../protocols/radius/reply.ts';
 import type { Random } from '../../runtime/random.ts';
-import { MICROSOFT } from './login.ts';
+import { MICROSOFT_VENDOR_ID, MicrosoftType } from '../../protocols/radius/dictionary/microsoft.ts';
 import type { MsChapKeys } from './login.ts';
 import { writeGrant } from './reply-attributes.ts';
 import type { KnownRouter } from './router-table.ts';
@@ -41,12 +41,6 @@ const STATE = 24;
 const CLASS = 25;
 const CALLING_STATION_ID = 31;
 const ACCT_SESSION_ID = 44;
-const MS_CHAP_ERROR = 2;
-const MS_MPPE_ENCRYPTION_POLICY = 7;
-const MS_MPPE_ENCRYPTION_TYPES = 8;
-const MS_MPPE_SEND_KEY = 16;
-const MS_MPPE_RECV_KEY = 17;
-const MS_CHAP2_SUCCESS = 26;
 const ENCRYPTION_ALLOWED = 1;
 const RC4_40_OR_128_BIT = 6;
 
@@ -87,7 +81,11 @@ export function createAnswers(random: Random): Answers {
     nextSalt = (nextSalt + 1) & 0x7fff;
     const salt = 0x8000 | nextSalt;
     const authenticator = packetAuthenticator(request);
-    writer.vendorBytes(MICROSOFT, type, saltEncrypt(key, salt, router.secret, authenticator));
+    writer.vendorBytes(
+      MICROSOFT_VENDOR_ID,
+      type,
+      saltEncrypt(key, salt, router.secret, authenticator),
+    );
   }
 
   return {
@@ -98,14 +96,26 @@ export function createAnswers(random: Random): Answers {
       writer.bytes(CLASS, classFor(request, router));
       if (terms.eap !== undefined) writer.eapMessage(terms.eap);
       if (terms.msChap !== undefined) {
-        writer.vendorBytes(MICROSOFT, MS_CHAP2_SUCCESS, terms.msChap.successAttribute);
-        writer.vendorInteger(MICROSOFT, MS_MPPE_ENCRYPTION_POLICY, ENCRYPTION_ALLOWED);
-        writer.vendorInteger(MICROSOFT, MS_MPPE_ENCRYPTION_TYPES, RC4_40_OR_128_BIT);
+        writer.vendorBytes(
+          MICROSOFT_VENDOR_ID,
+          MicrosoftType.Chap2Success,
+          terms.msChap.successAttribute,
+        );
+        writer.vendorInteger(
+          MICROSOFT_VENDOR_ID,
+          MicrosoftType.MppeEncryptionPolicy,
+          ENCRYPTION_ALLOWED,
+        );
+        writer.vendorInteger(
+          MICROSOFT_VENDOR_ID,
+          MicrosoftType.MppeEncryptionTypes,
+          RC4_40_OR_128_BIT,
+        );
       }
       const keys = terms.keys ?? terms.msChap;
       if (keys !== undefined) {
-        writeKey(request, router, MS_MPPE_SEND_KEY, keys.sendKey);
-        writeKey(request, router, MS_MPPE_RECV_KEY, keys.recvKey);
+        writeKey(request, router, MicrosoftType.MppeSendKey, keys.sendKey);
+        writeKey(request, router, MicrosoftType.MppeRecvKey, keys.recvKey);
       }
       writer.copyProxyStates(request);
       return writer.finish(router.secret);
@@ -120,7 +130,11 @@ export function createAnswers(random: Random): Answers {
         const challenge = random.bytes(16).toString('hex').toUpperCase();
         const error = `E=691 R=0 C=${challenge} V=3`;
         const value = `${String.fromCharCode(msChapErrorIdent)}${error}`;
-        writer.vendorBytes(MICROSOFT, MS_CHAP_ERROR, Buffer.from(value, 'latin1'));
+        writer.vendorBytes(
+          MICROSOFT_VENDOR_ID,
+          MicrosoftType.ChapError,
+          Buffer.from(value, 'latin1'),
+        );
       }
       writer.copyProxyStates(request);
       return writer.finish(router.secret);

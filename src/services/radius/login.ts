@@ -1,6 +1,7 @@
 // Which proof of the password a packet carries, and whether it is right.
 // PAP: RFC 2865 §5.2. CHAP: §5.3 and §2.2. MS-CHAPv2: RFC 2548 §2.3, RFC 2759.
 
+import { MICROSOFT_VENDOR_ID, MicrosoftType } from '../../protocols/radius/dictionary/microsoft.ts';
 import { verifyMsChapV2 } from '../../protocols/mschap/mschapv2.ts';
 import { revealUserPassword, verifyChap } from '../../protocols/radius/password.ts';
 import {
@@ -11,10 +12,6 @@ import {
 } from '../../protocols/radius/packet.ts';
 import type { Packet } from '../../protocols/radius/packet.ts';
 import type { Secret } from '../../protocols/radius/authenticator.ts';
-
-export const MICROSOFT = 311;
-const MS_CHAP_CHALLENGE = 11;
-const MS_CHAP2_RESPONSE = 25;
 
 export type Proof =
   | { method: 'pap'; password: Buffer }
@@ -47,9 +44,9 @@ export function readProof(packet: Packet, secret: Secret): Proof {
     return { method: 'chap', response: chap, challenge };
   }
 
-  const msChap = findVendorAttribute(packet, MICROSOFT, MS_CHAP2_RESPONSE);
+  const msChap = findVendorAttribute(packet, MICROSOFT_VENDOR_ID, MicrosoftType.Chap2Response);
   if (msChap !== undefined) {
-    const challenge = findVendorAttribute(packet, MICROSOFT, MS_CHAP_CHALLENGE);
+    const challenge = findVendorAttribute(packet, MICROSOFT_VENDOR_ID, MicrosoftType.ChapChallenge);
     if (msChap.length !== 50 || challenge?.length !== 16) return { method: 'none' };
     return {
       method: 'mschapv2',

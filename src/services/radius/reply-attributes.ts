@@ -3,13 +3,17 @@
 
 import type { Grant } from '../../domain/access.ts';
 import type { RouterVendor } from '../../domain/router.ts';
+import {
+  CHILLISPOT_VENDOR_ID,
+  ChillispotType,
+} from '../../protocols/radius/dictionary/chillispot.ts';
+import { MIKROTIK_VENDOR_ID, MikrotikType } from '../../protocols/radius/dictionary/mikrotik.ts';
+import { WISPR_VENDOR_ID, WisprType } from '../../protocols/radius/dictionary/wispr.ts';
 import type { ReplyWriter } from '../../protocols/radius/reply.ts';
 
 const SESSION_TIMEOUT = 27;
 const ACCT_INTERIM_INTERVAL = 85;
-const MIKROTIK = { vendor: 14988, rateLimit: 8, totalLimit: 17, totalLimitGigawords: 18 } as const;
-const WISPR = { vendor: 14122, bandwidthMaxUp: 7, bandwidthMaxDown: 8 } as const;
-const CHILLISPOT = { vendor: 14559, maxTotalOctets: 3, maxTotalGigawords: 23 } as const;
+const CHILLISPOT_MAX_TOTAL_GIGAWORDS = 23;
 
 const MAX_UINT32 = 0xffff_ffff;
 
@@ -23,20 +27,28 @@ export function writeGrant(writer: ReplyWriter, grant: Grant, vendor: RouterVend
   switch (vendor) {
     case 'mikrotik':
       if (up !== undefined || down !== undefined) {
-        writer.vendorText(MIKROTIK.vendor, MIKROTIK.rateLimit, `${rate(up)}/${rate(down)}`);
+        writer.vendorText(MIKROTIK_VENDOR_ID, MikrotikType.RateLimit, `${rate(up)}/${rate(down)}`);
       }
       if (remainingBytes !== undefined) {
-        const { vendor: id, totalLimit, totalLimitGigawords } = MIKROTIK;
-        writer.vendorInteger(id, totalLimit, remainingBytes % 2 ** 32);
-        writer.vendorInteger(id, totalLimitGigawords, Math.floor(remainingBytes / 2 ** 32));
+        const { TotalLimit, TotalLimitGigawords } = MikrotikType;
+        writer.vendorInteger(MIKROTIK_VENDOR_ID, TotalLimit, remainingBytes % 2 ** 32);
+        writer.vendorInteger(
+          MIKROTIK_VENDOR_ID,
+          TotalLimitGigawords,
+          Math.floor(remainingBytes / 2 ** 32),
+        );
       }
       return;
     case 'chillispot':
       writeWisprRate(writer, up, down);
       if (remainingBytes !== undefined) {
-        const { vendor: id, maxTotalOctets, maxTotalGigawords } = CHILLISPOT;
-        writer.vendorInteger(id, maxTotalOctets, remainingBytes % 2 ** 32);
-        writer.vendorInteger(id, maxTotalGigawords, Math.floor(remainingBytes / 2 ** 32));
+        const { MaxTotalOctets } = ChillispotType;
+        writer.vendorInteger(CHILLISPOT_VENDOR_ID, MaxTotalOctets, remainingBytes % 2 ** 32);
+        writer.vendorInteger(
+          CHILLISPOT_VENDOR_ID,
+          CHILLISPOT_MAX_TOTAL_GIGAWORDS,
+          Math.floor(remainingBytes / 2 ** 32),
+        );
       }
       return;
     case 'generic':
@@ -50,10 +62,11 @@ export function writeGrant(writer: ReplyWriter, grant: Grant, vendor: RouterVend
 }
 
 function writeWisprRate(writer: ReplyWriter, up: number | undefined, down: number | undefined) {
-  const { vendor, bandwidthMaxUp, bandwidthMaxDown } = WISPR;
-  if (up !== undefined) writer.vendorInteger(vendor, bandwidthMaxUp, Math.min(up, MAX_UINT32));
+  const { BandwidthMaxUp, BandwidthMaxDown } = WisprType;
+  if (up !== undefined)
+    writer.vendorInteger(WISPR_VENDOR_ID, BandwidthMaxUp, Math.min(up, MAX_UINT32));
   if (down !== undefined) {
-    writer.vendorInteger(vendor, bandwidthMaxDown, Math.min(down, MAX_UINT32));
+    writer.vendorInteger(WISPR_VENDOR_ID, BandwidthMaxDown, Math.min(down, MAX_UINT32));
   }
 }
 
