@@ -1,0 +1,21 @@
+// PEM: DER as text between two lines that name it. RFC 7468.
+
+/** The blocks with this label, in their order. What is between them is explanation. RFC 7468 §2. */
+export function blocksFromPem(text: string, label: string): Buffer[] {
+  const blocks: Buffer[] = [];
+  const begin = `-----BEGIN ${label}-----`;
+  const end = `-----END ${label}-----`;
+  for (let start = text.indexOf(begin); start !== -1; start = text.indexOf(begin, start + 1)) {
+    const stop = text.indexOf(end, start);
+    const body = text.slice(start + begin.length, stop === -1 ? undefined : stop);
+    // What is not base64 becomes a block that nobody can parse: better than one left out in silence.
+    const isWhole = stop !== -1 && /^[A-Za-z0-9+/=\s]*$/.test(body);
+    blocks.push(isWhole ? Buffer.from(body, 'base64') : Buffer.alloc(0));
+  }
+  return blocks;
+}
+
+export function toPem(der: Buffer, label: string): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
+}
