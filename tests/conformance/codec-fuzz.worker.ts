@@ -58,6 +58,7 @@ const secret = prepareSecret(Buffer.from('testing123'));
 const authenticator = Buffer.alloc(16, 0x5a);
 const password = Buffer.from('wonderland');
 const random = Buffer.alloc(32, 3);
+const input = { random, fresh: random, nowMs: 0, maxPacketBytes: 1_200 };
 const offered = [eapMsChapV2, eapMd5, eapGtc];
 const dictionary = createDictionary([
   ...standardTables,
@@ -68,7 +69,7 @@ const dictionary = createDictionary([
 const replies = createReplyWriter();
 const conversations = conversationsInProgress();
 
-function fuzz(job: FuzzJob): FuzzFailure | undefined {
+async function fuzz(job: FuzzJob): Promise<FuzzFailure | undefined> {
   const progress = new Int32Array(job.progress);
   const corpus = validPackets();
   const buffer = Buffer.alloc(2 * MAX_PACKET_BYTES);
@@ -76,7 +77,11 @@ function fuzz(job: FuzzJob): FuzzFailure | undefined {
     Atomics.store(progress, 0, mutant);
     const bytes = mutate(buffer, corpus, createChance(job.seed, mutant));
     try {
-      if (tryPacket(bytes)) Atomics.add(progress, 1, 1);
+      const packet = tryPacket(bytes);
+      if (packet === undefined) continue;
+      Atomics.add(progress, 1, 1);
+      const eap = concatAttribute(packet, 79);
+      if (eap !== undefined) await tryEap(eap);
     } catch (error) {
       return { mutant, input: bytes.toString('hex'), error: describe(error) };
     }
@@ -99,10 +104,10 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-/** All that a server does with a packet from anybody. True when it was well formed. */
-function tryPacket(bytes: Buffer): boolean {
+/** All that a server does with a packet from anybody, but for EAP. Undefined: it was malformed. */
+function tryPacket(bytes: Buffer): Packet | undefined {
   const packet = parsePacket(bytes);
-  if (packet.kind === 'malformed') return false;
+  if (packet.kind === 'malformed') return undefined;
   expectThat(packet.bytes.length <= MAX_PACKET_BYTES, 'longer than a packet can be');
 
   let attributes = 0;
@@ -125,10 +130,8 @@ function tryPacket(bytes: Buffer): boolean {
   const salted = findValue(packet, 69);
   if (salted !== undefined) saltDecrypt(salted.subarray(1), secret, authenticator);
 
-  const eap = concatAttribute(packet, 79);
-  if (eap !== undefined) tryEap(eap);
   decodeAttributes(packet, dictionary, { secret, requestAuthenticator: authenticator });
-  return true;
+  return packet;
 }
 
 function checkSignatures(packet: Packet): void {
@@ -149,20 +152,21 @@ function checkSignatures(packet: Packet): void {
   }
 }
 
-function tryEap(eap: Buffer): void {
+async function tryEap(eap: Buffer): Promise<void> {
   const peer = { username: 'alice', password, accepts: [26, 4, 6] };
-  startConversation(eap, { offered, random });
+  startConversation(eap, { ...input, offered });
   answerEap(peer, undefined, eap, random);
+  const evidence = { kind: 'password', password, policy: '' } as const;
   for (const state of conversations) {
-    continueConversation(state, eap, { offered, random, evidence: { kind: 'not-yet' } });
-    continueConversation(state, eap, { offered, random, evidence: { kind: 'password', password } });
+    await continueConversation(state, eap, { ...input, offered });
+    await continueConversation(state, eap, { ...input, offered, evidence });
   }
 }
 
 function conversationsInProgress(): ConversationState[] {
   const states: ConversationState[] = [{ stage: 'identity', outstanding: 5 }];
   for (const method of offered) {
-    const outcome = startConversation(eapIdentity('alice', 4), { offered: [method], random });
+    const outcome = startConversation(eapIdentity('alice', 4), { ...input, offered: [method] });
     if (outcome.kind === 'challenge') states.push(outcome.state);
   }
   return states;
@@ -179,7 +183,7 @@ function validPackets(): Buffer[] {
   const answers = conversations.flatMap((state) => {
     if (state.stage !== 'method') return [];
     const offer = offered.filter(({ type }) => type === state.type);
-    const outcome = startConversation(eapIdentity('alice', 4), { offered: offer, random });
+    const outcome = startConversation(eapIdentity('alice', 4), { ...input, offered: offer });
     if (outcome.kind !== 'challenge') return [];
     const accepts = [state.type];
     const answer = answerEap(
@@ -326,4 +330,4 @@ function expectThat(condition: boolean, otherwise: string): void {
 }
 
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-parentPort?.postMessage(fuzz(workerData as FuzzJob) ?? 'done');
+parentPort?.postMessage((await fuzz(workerData as FuzzJob)) ?? 'done');

@@ -10,17 +10,22 @@ import { answerEap, eapIdentity } from './peer.ts';
 import type { EapPeer, EapPeerAnswer, EapPeerMemory } from './peer.ts';
 
 const random = Buffer.from(Array.from({ length: 32 }, (_, index) => index * 7));
+const circumstances = { random, fresh: random, nowMs: 0, maxPacketBytes: 1400 };
 const all = [eapMsChapV2, eapMd5, eapGtc];
 const passwords: Record<string, string> = { alice: 'wonderland', 'chị Hoa': 'mật khẩu' };
 
 /** Both sides talk until the peer is done. Every state passes through JSON, as between two nodes. */
-function converse(peer: EapPeer, offered: readonly EapMethod[], first = eapIdentity('alice', 4)) {
+async function converse(
+  peer: EapPeer,
+  offered: readonly EapMethod[],
+  first = eapIdentity('alice', 4),
+) {
   const transcript: string[] = [];
-  let outcome = startConversation(first, { offered, random });
+  let outcome = startConversation(first, { offered, ...circumstances });
   let memory: EapPeerMemory;
   for (let round = 0; round < 10; round++) {
     transcript.push(describeOutcome(outcome));
-    if (outcome.kind === 'discard' || outcome.kind === 'needs-password') break;
+    if (!('eap' in outcome)) break;
     const answer: EapPeerAnswer = answerEap(peer, memory, outcome.eap, random);
     if (answer.kind !== 'response' || outcome.kind !== 'challenge') {
       transcript.push(`peer: ${answer.kind}`);
@@ -28,12 +33,12 @@ function converse(peer: EapPeer, offered: readonly EapMethod[], first = eapIdent
     }
     memory = answer.memory;
     const state = JSON.parse(JSON.stringify(outcome.state)) as ConversationState;
-    outcome = continueConversation(state, answer.eap, { offered, random });
+    outcome = await continueConversation(state, answer.eap, { offered, ...circumstances });
     if (outcome.kind === 'needs-password') {
       transcript.push(describeOutcome(outcome));
-      outcome = continueConversation(state, answer.eap, {
+      outcome = await continueConversation(state, answer.eap, {
         offered,
-        random,
+        ...circumstances,
         evidence: evidenceFor(outcome.username),
       });
     }
@@ -46,6 +51,7 @@ function evidenceFor(username: string): Evidence {
   return {
     kind: 'password',
     password: password === undefined ? null : Buffer.from(password),
+    policy: 'p1',
   };
 }
 
@@ -56,7 +62,7 @@ function describeOutcome(outcome: ConversationOutcome): string {
   }
   if (outcome.kind === 'needs-password') return `who is ${outcome.username}`;
   if (outcome.kind === 'success') return `success ${outcome.username}`;
-  return `${outcome.kind} ${outcome.reason}`;
+  return 'reason' in outcome ? `${outcome.kind} ${outcome.reason}` : outcome.kind;
 }
 
 function peer(accepts: readonly number[], username = 'alice', password = 'wonderland'): EapPeer {
@@ -64,8 +70,8 @@ function peer(accepts: readonly number[], username = 'alice', password = 'wonder
 }
 
 describe('a conversation', () => {
-  test('EAP-MSCHAPv2 ends in success with keys that both sides agree on', () => {
-    const { transcript, outcome, answer } = converse(peer([EapType.MsChapV2]), all);
+  test('EAP-MSCHAPv2 ends in success with keys that both sides agree on', async () => {
+    const { transcript, outcome, answer } = await converse(peer([EapType.MsChapV2]), all);
     expect(transcript).toEqual([
       'request 5 type 26',
       'who is alice',
@@ -79,21 +85,21 @@ describe('a conversation', () => {
     expect([recvKey.length, sendKey.length]).toEqual([16, 16]);
   });
 
-  test('a name and a password outside ASCII are fine', () => {
+  test('a name and a password outside ASCII are fine', async () => {
     const hoa = peer([EapType.MsChapV2], 'chị Hoa', 'mật khẩu');
-    expect(converse(hoa, all, eapIdentity('chị Hoa')).outcome).toMatchObject({
+    expect((await converse(hoa, all, eapIdentity('chị Hoa'))).outcome).toMatchObject({
       kind: 'success',
       username: 'chị Hoa',
     });
   });
 
-  test('the name inside EAP-MSCHAPv2 counts, not the identity outside', () => {
-    const { outcome } = converse(peer([EapType.MsChapV2]), all, eapIdentity('anonymous', 4));
+  test('the name inside EAP-MSCHAPv2 counts, not the identity outside', async () => {
+    const { outcome } = await converse(peer([EapType.MsChapV2]), all, eapIdentity('anonymous', 4));
     expect(outcome).toMatchObject({ kind: 'success', username: 'alice' });
   });
 
-  test('a wrong password is told to the peer, then fails', () => {
-    expect(converse(peer([EapType.MsChapV2], 'alice', 'wrong'), all).transcript).toEqual([
+  test('a wrong password is told to the peer, then fails', async () => {
+    expect((await converse(peer([EapType.MsChapV2], 'alice', 'wrong'), all)).transcript).toEqual([
       'request 5 type 26',
       'who is alice',
       'request 6 type 26',
@@ -102,9 +108,9 @@ describe('a conversation', () => {
     ]);
   });
 
-  test('a subscriber who does not exist looks like a wrong password', () => {
+  test('a subscriber who does not exist looks like a wrong password', async () => {
     const mallory = peer([EapType.MsChapV2], 'mallory', '');
-    expect(converse(mallory, all, eapIdentity('mallory', 4)).transcript).toEqual([
+    expect((await converse(mallory, all, eapIdentity('mallory', 4))).transcript).toEqual([
       'request 5 type 26',
       'who is mallory',
       'request 6 type 26',
@@ -112,7 +118,11 @@ describe('a conversation', () => {
       'peer: failure',
     ]);
     for (const type of [EapType.Md5Challenge, EapType.Gtc]) {
-      const { transcript } = converse(peer([type], 'mallory', ''), all, eapIdentity('mallory', 4));
+      const { transcript } = await converse(
+        peer([type], 'mallory', ''),
+        all,
+        eapIdentity('mallory', 4),
+      );
       expect(transcript.at(-2)).toBe('failure wrong-password');
     }
   });
@@ -120,58 +130,66 @@ describe('a conversation', () => {
   test.each([
     ['EAP-MD5', EapType.Md5Challenge],
     ['EAP-GTC', EapType.Gtc],
-  ])('a Nak leads to %s', (_name, type) => {
-    expect(converse(peer([type]), all).transcript).toEqual([
+  ])('a Nak leads to %s', async (_name, type) => {
+    expect((await converse(peer([type]), all)).transcript).toEqual([
       'request 5 type 26',
       `request 6 type ${type}`,
       'who is alice',
       'success alice',
       'peer: success',
     ]);
-    expect(converse(peer([type], 'alice', 'wrong'), all).transcript.at(-2)).toBe(
+    expect((await converse(peer([type], 'alice', 'wrong'), all)).transcript.at(-2)).toBe(
       'failure wrong-password',
     );
   });
 
-  test('a Nak for nothing we offer fails', () => {
-    expect(converse(peer([EapType.Tls]), all).transcript).toEqual([
+  test('a Nak for nothing we offer fails', async () => {
+    expect((await converse(peer([EapType.Tls]), all)).transcript).toEqual([
       'request 5 type 26',
       'failure no-common-method',
       'peer: failure',
     ]);
-    expect(converse(peer([EapType.Md5Challenge]), []).transcript[0]).toBe(
+    expect((await converse(peer([EapType.Md5Challenge]), [])).transcript[0]).toBe(
       'failure no-common-method',
     );
   });
 
-  test('an EAP-Start is asked for its identity', () => {
+  test('an EAP-Start is asked for its identity', async () => {
     expect(
-      converse(peer([EapType.Md5Challenge]), [eapMd5], Buffer.alloc(0)).transcript.slice(0, 2),
+      (await converse(peer([EapType.Md5Challenge]), [eapMd5], Buffer.alloc(0))).transcript.slice(
+        0,
+        2,
+      ),
     ).toEqual(['request 0 type 1', 'request 1 type 4']);
   });
 
-  test('a password that the subscriber sends can be judged by the caller', () => {
+  test('a password that the subscriber sends can be judged by the caller', async () => {
     const state = challenge(
-      startConversation(eapIdentity('alice', 1), { offered: [eapGtc], random }),
+      startConversation(eapIdentity('alice', 1), { offered: [eapGtc], ...circumstances }),
     );
     const answer = encodeEapResponse(2, EapType.Gtc, Buffer.from('secret'));
-    const input = { offered: [eapGtc], random };
-    expect(continueConversation(state, answer, input)).toEqual({
+    const input = { offered: [eapGtc], ...circumstances };
+    expect(await continueConversation(state, answer, input)).toEqual({
       kind: 'needs-password',
       username: 'alice',
       given: Buffer.from('secret'),
+      state,
     });
     for (const isRight of [true, false]) {
       expect(
-        continueConversation(state, answer, { ...input, evidence: { kind: 'verdict', isRight } })
-          .kind,
+        (
+          await continueConversation(state, answer, {
+            ...input,
+            evidence: { kind: 'verdict', isRight, policy: 'p1' },
+          })
+        ).kind,
       ).toBe(isRight ? 'success' : 'failure');
     }
   });
 });
 
 describe('what is discarded', () => {
-  const input = { offered: all, random };
+  const input = { offered: all, ...circumstances };
   const state = challenge(startConversation(eapIdentity('alice', 1), input));
   const begun = { ...state, hasBegun: true } as ConversationState;
 
@@ -187,27 +205,27 @@ describe('what is discarded', () => {
     ['a request', state, Buffer.of(1, 2, 0, 5, 26), 'not-a-response'],
     ['a broken packet', state, Buffer.of(2, 2, 0, 9, 26), 'malformed'],
     ['a broken response', state, encodeEapResponse(2, 26, Buffer.of(2, 2)), 'malformed'],
-  ])('%s', (_name, from, eap, reason) => {
-    expect(continueConversation(from, eap, input)).toEqual({ kind: 'discard', reason });
+  ])('%s', async (_name, from, eap, reason) => {
+    expect(await continueConversation(from, eap, input)).toEqual({ kind: 'discard', reason });
   });
 
-  test('a conversation that does not begin with an identity', () => {
+  test('a conversation that does not begin with an identity', async () => {
     expect(startConversation(encodeEapResponse(1, 4, Buffer.of(1)), input).kind).toBe('discard');
     expect(startConversation(Buffer.of(2, 1), input).kind).toBe('discard');
   });
 });
 
-test('a peer that does not believe our proof ends the conversation', () => {
-  const input = { offered: all, random };
+test('a peer that does not believe our proof ends the conversation', async () => {
+  const input = { offered: all, ...circumstances };
   const state = challenge(startConversation(eapIdentity('alice', 1), input));
   const first = answerEap(peer([26]), undefined, startEap(), random);
   if (first.kind !== 'response') throw new Error('the peer should respond');
-  const proof = continueConversation(state, first.eap, {
+  const proof = await continueConversation(state, first.eap, {
     ...input,
     evidence: evidenceFor('alice'),
   });
   expect(
-    continueConversation(challenge(proof), encodeEapResponse(3, 26, Buffer.of(4)), input),
+    await continueConversation(challenge(proof), encodeEapResponse(3, 26, Buffer.of(4)), input),
   ).toMatchObject({ kind: 'failure', reason: 'refused-by-peer' });
 
   // And the peer indeed refuses a proof that is not its own.

@@ -8,6 +8,7 @@ import type {
   EapFailureReason,
   EapMethod,
   Evidence,
+  MethodNeed,
   MethodState,
   MethodStep,
 } from './method.ts';
@@ -40,21 +41,28 @@ export type ConversationState =
 
 export type ConversationOutcome =
   | { kind: 'challenge'; eap: Buffer; state: ConversationState }
-  /**
-   * Find out about `username`, then call continueConversation again with the same state and packet
-   * and the evidence. `given` is the password the subscriber sent, where the method sends it.
-   */
-  | { kind: 'needs-password'; username: string; given?: Buffer }
-  | { kind: 'success'; eap: Buffer; username: string; msk?: Buffer }
-  | { kind: 'failure'; eap: Buffer; reason: EapFailureReason }
+  | ConversationNeed
+  | (Omit<Extract<MethodStep, { kind: 'success' }>, 'kind'> & { kind: 'success'; eap: Buffer })
+  | { kind: 'failure'; eap: Buffer; reason: EapFailureReason; detail?: string }
   /** Answer nothing, keep the state: the right packet may still come. */
   | { kind: 'discard'; reason: EapDiscardReason };
+
+/**
+ * Find out about it, then call continueConversation again with the same packet, the evidence and this
+ * `state`. Such a state is only for that call: it is never stored.
+ */
+export type ConversationNeed = DistributedOmit<MethodNeed, 'state'> & { state: ConversationState };
+type DistributedOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 export type ConversationInput = {
   /** The methods we allow, the best first. */
   offered: readonly EapMethod[];
-  /** `RANDOM_BYTES` of method.ts, fresh for every call. */
+  /** `RANDOM_BYTES` each; method.ts says how they differ. */
   random: Buffer;
+  fresh: Buffer;
+  nowMs: number;
+  /** How long an EAP packet may be on the way to this device. RFC 3579 §2.4, RFC 3748 §3.1. */
+  maxPacketBytes: number;
   evidence?: Evidence;
 };
 
@@ -78,11 +86,11 @@ export function startConversation(eap: Buffer, input: ConversationInput): Conver
   return afterIdentity(response, input);
 }
 
-export function continueConversation(
+export async function continueConversation(
   state: ConversationState,
   eap: Buffer,
   input: ConversationInput,
-): ConversationOutcome {
+): Promise<ConversationOutcome> {
   const response = parseEap(eap);
   if (response.kind === 'malformed') return discard('malformed');
   if (response.code !== EapCode.Response) return discard('not-a-response');
@@ -105,11 +113,14 @@ export function continueConversation(
   if (response.type !== method.type) return discard('unexpected-type');
 
   const nextIdentifier = following(response.identifier);
-  const step = method.step(state.state, {
+  const step = await method.step(state.state, {
     response,
     nextIdentifier,
     identity: state.identity,
     random: input.random,
+    fresh: input.fresh,
+    nowMs: input.nowMs,
+    maxPacketBytes: input.maxPacketBytes,
     evidence: input.evidence ?? { kind: 'not-yet' },
   });
   return afterStep(step, state, method, response);
@@ -170,13 +181,27 @@ function afterStep(
       state: { ...before, outstanding, state: step.state, hasBegun: true },
     };
   }
-  if (step.kind === 'success') return { ...step, eap: encodeEapSuccess(response.identifier) };
-  if (step.kind === 'failure') return failure(response, step.reason);
-  return step; // needs-password and discard leave everything as it was
+  switch (step.kind) {
+    case 'success':
+      return { ...step, eap: encodeEapSuccess(response.identifier) };
+    case 'failure':
+      return failure(response, step.reason, step.detail);
+    case 'discard':
+      return step;
+    default: {
+      const { state = before.state, ...need } = step;
+      return { ...need, state: { ...before, state } };
+    }
+  }
 }
 
-function failure(response: EapPacket, reason: EapFailureReason): ConversationOutcome {
-  return { kind: 'failure', eap: encodeEapFailure(response.identifier), reason };
+function failure(
+  response: EapPacket,
+  reason: EapFailureReason,
+  detail?: string,
+): ConversationOutcome {
+  const said = detail === undefined ? {} : { detail };
+  return { kind: 'failure', eap: encodeEapFailure(response.identifier), reason, ...said };
 }
 
 function discard(reason: EapDiscardReason): ConversationOutcome {

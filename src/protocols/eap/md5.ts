@@ -8,6 +8,8 @@ import { EapType } from './packet.ts';
 const CHALLENGE_BYTES = 16;
 const DIGEST_BYTES = 16;
 
+type Md5State = { challenge: string; identifier: number };
+
 export const eapMd5: EapMethod = {
   name: 'md5',
   type: EapType.Md5Challenge,
@@ -16,7 +18,7 @@ export const eapMd5: EapMethod = {
     const challenge = random.subarray(0, CHALLENGE_BYTES);
     return {
       data: Buffer.concat([Buffer.of(CHALLENGE_BYTES), challenge]),
-      state: { challenge: challenge.toString('hex'), identifier },
+      state: { challenge: challenge.toString('hex'), identifier } satisfies Md5State,
     };
   },
 
@@ -27,13 +29,17 @@ export const eapMd5: EapMethod = {
     }
     if (evidence.kind !== 'password') return { kind: 'needs-password', username: identity };
 
+    const { challenge, identifier } = state as Md5State;
     const identifierAndDigest = Buffer.concat([
-      Buffer.of(Number(state['identifier'])),
+      Buffer.of(identifier),
       data.subarray(1, 1 + DIGEST_BYTES),
     ]);
-    const challenge = Buffer.from(String(state['challenge']), 'hex');
     // A subscriber that does not exist costs the same work as a wrong password.
-    const isRight = verifyChap(identifierAndDigest, challenge, evidence.password ?? NO_PASSWORD);
+    const isRight = verifyChap(
+      identifierAndDigest,
+      Buffer.from(challenge, 'hex'),
+      evidence.password ?? NO_PASSWORD,
+    );
     return isRight && evidence.password !== null
       ? { kind: 'success', username: identity }
       : { kind: 'failure', reason: 'wrong-password' };

@@ -2,7 +2,7 @@
 // The computation is mschap/mschapv2.ts. Alone on a wire, or inside PEAP, TTLS or TEAP.
 
 import { msChapFailure, verifyMsChapV2 } from '../mschap/mschapv2.ts';
-import type { EapMethod, MethodInput, MethodState, MethodStep } from './method.ts';
+import type { EapMethod, MethodInput, MethodStep } from './method.ts';
 import { EapType } from './packet.ts';
 
 export const MsChapOpCode = { Challenge: 1, Response: 2, Success: 3, Failure: 4 } as const;
@@ -10,6 +10,10 @@ export const CHALLENGE_BYTES = 16;
 /** Peer challenge, eight zeros, NT-Response, flags. */
 export const RESPONSE_BYTES = 49;
 const SERVER_NAME = Buffer.from('evergate');
+
+type Challenged = { stage: 'challenge'; challenge: string; ident: number };
+type Proven = { stage: 'success'; username: string; msk: string };
+type MsChapState = Challenged | Proven | { stage: 'failure' };
 
 export const eapMsChapV2: EapMethod = {
   name: 'mschapv2',
@@ -25,10 +29,15 @@ export const eapMsChapV2: EapMethod = {
   },
 
   step(state, input) {
-    const { stage } = state;
-    if (stage === 'challenge') return afterChallenge(state, input);
-    if (stage === 'success') return afterSuccess(state, input);
-    return afterFailure(input);
+    const known = state as MsChapState;
+    switch (known.stage) {
+      case 'challenge':
+        return afterChallenge(known, input);
+      case 'success':
+        return afterSuccess(known, input);
+      case 'failure':
+        return afterFailure(input);
+    }
   },
 };
 
@@ -39,19 +48,21 @@ export function encodeMsChap(opCode: number, ident: number, body: Uint8Array): B
   return Buffer.concat([header, body]);
 }
 
-function afterChallenge(state: MethodState, { response, evidence, identity, random }: MethodInput) {
-  const answer = parseResponse(response.data, Number(state['ident']));
+function afterChallenge(
+  { challenge, ident }: Challenged,
+  { response, evidence, identity, random }: MethodInput,
+) {
+  const answer = parseResponse(response.data, ident);
   if (answer === undefined) return discard('malformed');
   // The name inside is the one that the response was computed with. Some peers leave it empty.
   const username = answer.name === '' ? identity : answer.name;
   if (evidence.kind !== 'password') return { kind: 'needs-password', username } as const;
 
-  const ident = Number(state['ident']);
   const result = verifyMsChapV2({
     username,
     // A subscriber that does not exist costs the same work as a wrong password.
     password: evidence.password ?? NO_PASSWORD,
-    authenticatorChallenge: Buffer.from(String(state['challenge']), 'hex'),
+    authenticatorChallenge: Buffer.from(challenge, 'hex'),
     peerChallenge: answer.peerChallenge,
     ntResponse: answer.ntResponse,
     ident,
@@ -76,13 +87,13 @@ function afterChallenge(state: MethodState, { response, evidence, identity, rand
 }
 
 /** The peer has checked our proof: it says so with one byte, or Failure when it does not believe us. */
-function afterSuccess(state: MethodState, { response }: MethodInput): MethodStep {
+function afterSuccess({ username, msk }: Proven, { response }: MethodInput): MethodStep {
   switch (response.data[0] ?? 0) {
     case MsChapOpCode.Success:
       return {
         kind: 'success',
-        username: String(state['username']),
-        msk: Buffer.from(String(state['msk']), 'hex'),
+        username,
+        msk: Buffer.from(msk, 'hex'),
       };
     case MsChapOpCode.Failure:
       return { kind: 'failure', reason: 'refused-by-peer' };
