@@ -47,11 +47,7 @@ export function configurationPage(): string {
     const key: Key<unknown> = KEYS[name];
     const fallback = typeof key.default === 'function' ? '' : key.default;
     const shown = key.defaultShown ?? (fallback === undefined ? '–' : `\`${fallback}\``);
-    const notes = [
-      key.description,
-      ...(key.secret === true ? ['Secret.'] : []),
-      ...(key.unusedYet === undefined ? [] : [`*No effect yet: ${key.unusedYet}.*`]),
-    ];
+    const notes = [key.description, ...(key.secret === true ? ['Secret.'] : [])];
     const cells = [
       `\`${name}\``,
       `\`${variableOf(name)}\``,

@@ -13,7 +13,9 @@ export type RejectReason =
   | 'data-used-up'
   | 'too-many-devices'
   | 'conversation-lost'
-  | 'method-refused';
+  | 'method-refused'
+  | 'certificate-refused'
+  | 'tls-failed';
 
 export type AccessDecision = Grant | { kind: 'reject'; reason: RejectReason };
 
@@ -43,6 +45,8 @@ export const REJECT_MESSAGES: Record<RejectReason, string> = {
   'too-many-devices': 'All devices of your plan are online already.',
   'conversation-lost': 'Please try again.',
   'method-refused': 'This way of logging in is not supported.',
+  'certificate-refused': 'Your certificate does not let you in.',
+  'tls-failed': 'The secure connection could not be made.',
 };
 
 /** RFC 2869 §5.16 allows 60 s at least and advises 600 s. */

@@ -27,6 +27,8 @@ export type Router = {
   requireMessageAuthenticator: MessageAuthenticatorRule;
   /** When the first valid Message-Authenticator came; persisted, so that a restart does not reopen the door. */
   messageAuthenticatorSeenAtMs: number | undefined;
+  /** What its certificate calls it in RADIUS over TLS, if not by `name`: see radsec-identity.ts. */
+  radsecIdentity?: string | undefined;
 };
 
 /**

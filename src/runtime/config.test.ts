@@ -251,11 +251,25 @@ describe('what is wrong is said in one sentence that names the place', () => {
   });
 });
 
-test('a key that has no effect yet brings a warning', () => {
-  const { warnings } = load('radius: { radsec: { port: 2083 } }');
-  expect(warnings).toEqual([
-    'radius.radsec.port is set but has no effect yet: EAP over TLS and RadSec come with a later release',
-  ]);
+test('routers and devices with the same authority bring a warning', () => {
+  const eap = 'eap: { certificate: s.crt, key: s.key, client_ca: ca.crt }';
+  const shared = load(`radius: { ${eap}, radsec: { port: 2083 } }`);
+  expect(shared.warnings).toEqual([expect.stringContaining('an authority of their own')]);
+  const apart = load(`radius: { ${eap}, radsec: { port: 2083, client_ca: routers.crt } }`);
+  expect(apart.warnings).toEqual([]);
+});
+
+test.each([
+  ['radius: { eap: { certificate: s.crt } }', 'radius.eap.key is not: set both, or none'],
+  ['radius: { eap: { key: s.key } }', 'radius.eap.certificate is not: set both, or none'],
+  ['radius: { radsec: { key: s.key } }', 'radius.radsec.certificate is not'],
+  ['radius: { eap: { tls_min_version: 1.3, tls_max_version: 1.2 } }', 'no TLS is between them'],
+  [
+    'radius: { radsec: { port: 2083, certificate: s.crt, key: s.key } }',
+    'radius.radsec.port needs radius.radsec.client_ca',
+  ],
+])('%s makes no sense, and says why', (text, says) => {
+  expect(() => load(text)).toThrow(says);
 });
 
 test.each([

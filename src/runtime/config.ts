@@ -26,7 +26,7 @@ type Setting = {
 export type LoadedConfig = {
   config: Config;
   settings: Setting[];
-  /** Sentences for the log: keys that are set but have no effect yet. */
+  /** Sentences for the log: what is possible, and perhaps not meant. */
   warnings: string[];
   /** The file that was read. */
   file: string | undefined;
@@ -67,8 +67,6 @@ export function loadConfig(options: {
   const data = resolve(given('data')[0]?.text ?? KEYS.data.default);
   const values = new Map<KeyName, unknown>();
   const settings: Setting[] = [];
-  const warnings: string[] = [];
-
   for (const name of KEY_NAMES) {
     const key: Key<unknown> = KEYS[name];
     const candidates = given(name);
@@ -78,9 +76,6 @@ export function loadConfig(options: {
     const fallback = typeof key.default === 'function' ? key.default(data) : key.default;
     const text = found?.text ?? fallback;
     const value = text === undefined ? undefined : key.kind.parse(text);
-    if (found !== undefined && key.unusedYet !== undefined) {
-      warnings.push(`${name} is set but has no effect yet: ${key.unusedYet}`);
-    }
     values.set(name, value);
     settings.push({
       key: name,
@@ -91,7 +86,47 @@ export function loadConfig(options: {
   }
 
   const config = shape(<K extends KeyName>(key: K) => values.get(key) as ValueOf<K>);
-  return { config: deepFreeze(config), settings, warnings, file };
+  requirePairs(config);
+  return { config: deepFreeze(config), settings, warnings: warningsOf(config), file };
+}
+
+/** What each key allows by itself can still make no sense together. */
+function requirePairs({ radius }: Config): void {
+  const { eap, radsec } = radius;
+  for (const [name, { certificateFile, keyFile }] of [
+    ['radius.eap', eap],
+    ['radius.radsec', radsec],
+  ] as const) {
+    if ((certificateFile === undefined) === (keyFile === undefined)) continue;
+    const [given, missing] =
+      keyFile === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
+    throw new ConfigError(
+      `${name}.${given} is set and ${name}.${missing} is not: set both, or none`,
+    );
+  }
+  if (eap.tlsMinVersion > eap.tlsMaxVersion) {
+    throw new ConfigError(
+      `radius.eap.tls_min_version is ${eap.tlsMinVersion} and radius.eap.tls_max_version ${eap.tlsMaxVersion}: no TLS is between them`,
+    );
+  }
+  if (
+    radsec.port !== undefined &&
+    radsec.certificateFile !== undefined &&
+    radsec.clientCaFile === undefined
+  ) {
+    throw new ConfigError(
+      'radius.radsec.port needs radius.radsec.client_ca: who may connect is told by certificates',
+    );
+  }
+}
+
+function warningsOf({ radius }: Config): string[] {
+  const { eap, radsec } = radius;
+  if (radsec.port === undefined || radsec.clientCaFile === undefined) return [];
+  if (radsec.clientCaFile !== eap.clientCaFile) return [];
+  return [
+    'routers (radius.radsec.client_ca) and devices (radius.eap.client_ca) have the same authorities: a device whose certificate names a router could pass for it; give routers an authority of their own',
+  ];
 }
 
 type Given = { text: string; source: string };
@@ -151,11 +186,31 @@ function shape(value: <K extends KeyName>(key: K) => ValueOf<K>) {
       dictionaryFile: pathOf(value('radius.dictionary')),
       databasePool: value('radius.database_pool'),
       eap: {
+        methods: value('radius.eap.methods'),
         certificateFile: pathOf(value('radius.eap.certificate')),
         keyFile: pathOf(value('radius.eap.key')),
         clientCaFile: pathOf(value('radius.eap.client_ca')),
+        clientCrlFile: pathOf(value('radius.eap.client_crl')),
+        revocation: value('radius.eap.revocation'),
+        tlsEngine: value('radius.eap.tls_engine'),
+        isLegacyTlsAllowed: value('radius.eap.legacy_tls') === 'yes',
+        tlsMinVersion: value('radius.eap.tls_min_version'),
+        tlsMaxVersion: value('radius.eap.tls_max_version'),
+        /** 0 is never. */
+        ticketLifetimeMs: value('radius.eap.ticket_lifetime'),
+        packetBytes: value('radius.eap.fragment_size'),
+        teapCompatibility: value('radius.eap.teap_compatibility'),
       },
-      radsec: { port: value('radius.radsec.port') },
+      peer: { host: value('radius.peer.host'), port: value('radius.peer.port') },
+      radsec: {
+        port: value('radius.radsec.port'),
+        certificateFile: pathOf(
+          value('radius.radsec.certificate') ?? value('radius.eap.certificate'),
+        ),
+        keyFile: pathOf(value('radius.radsec.key') ?? value('radius.eap.key')),
+        clientCaFile: pathOf(value('radius.radsec.client_ca') ?? value('radius.eap.client_ca')),
+        clientCrlFile: pathOf(value('radius.radsec.client_crl') ?? value('radius.eap.client_crl')),
+      },
     },
     gateway: {
       host: value('gateway.host'),

@@ -1,4 +1,4 @@
-// The network as services see it: datagrams in batches.
+// The network as services see it: datagrams in batches, and connections under TLS.
 //
 // A RADIUS server at full load spends most of its time in the kernel, one system call per packet.
 // So datagrams come and go in batches: the handler sees all that has arrived, and what it sends is
@@ -46,6 +46,70 @@ export type UdpOptions = {
   onBatch: (batch: DatagramBatch) => void;
 };
 
+/** A connection whose other side has shown any certificate, or none: nobody has judged it yet. */
+export type TlsPeer = {
+  /** As a datagram's path: who has connected, and to which of our addresses. */
+  readonly path: Buffer;
+  /** What both sides agreed to speak (ALPN); undefined: the client has named nothing. */
+  readonly protocol: string | undefined;
+  readonly version: 'TLSv1.2' | 'TLSv1.3';
+  /** DER, as the peer has sent them, its own first. It has proven that it has the key of that one. */
+  readonly certificates: readonly Buffer[];
+  send(bytes: Uint8Array): void;
+  /** What was sent and has not left yet. */
+  readonly unsentBytes: number;
+  /** No bytes come until `resume`: the peer has to wait. */
+  pause(): void;
+  resume(): void;
+  /** Closes after all that was sent has left. */
+  end(): void;
+  /** Closes at once. */
+  destroy(): void;
+};
+
+export type TlsPeerListener = {
+  /** In order, in whatever portions. */
+  onBytes(bytes: Buffer): void;
+  /** Once, the last call. `error`: why, if not because one side wanted it. */
+  onClosed(error: Error | undefined): void;
+};
+
+/** As PEM. */
+export type TlsIdentity = {
+  /** Each a chain, the own certificate first; with its key at the same place. */
+  certificates: readonly string[];
+  keys: readonly string[];
+};
+
+export type TlsOptions = {
+  host: string;
+  /** 0 picks a free one. */
+  port: number;
+  /** Several processes may listen on the same port; a connection belongs to one of them. */
+  reusePort?: boolean;
+  identity: TlsIdentity;
+  /** Of ALPN, the best first. Who names others alone is refused; who names none is let in. */
+  protocols: readonly string[];
+  maxConnections: number;
+  /** Of one address, before they have shown who they are. */
+  maxHandshakesPerAddress: number;
+  handshakeTimeoutMs: number;
+  onPeer: (peer: TlsPeer) => TlsPeerListener;
+  /** Connections that did not come to be. */
+  onFailed: (address: string, reason: TlsFailure, error?: Error) => void;
+};
+
+export type TlsFailure = 'handshake-failed' | 'too-many-connections' | 'too-many-handshakes';
+
+export type TlsServer = AsyncDisposable & {
+  readonly port: number;
+  /** Counts for connections to come. Throws when it makes no sense, and the old one stays. */
+  replaceIdentity(identity: TlsIdentity): void;
+  /** Nobody connects any more; those who are connected stay until they are closed. */
+  stopListening(): void;
+};
+
 export type Network = {
   bindUdp(options: UdpOptions): Promise<DatagramSocket>;
+  listenTls(options: TlsOptions): Promise<TlsServer>;
 };

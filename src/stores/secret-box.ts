@@ -47,7 +47,7 @@ const TAG_BYTES = 16;
 const HEADER_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES;
 
 /** The first seals; all of them open. To rotate: put a new key in front, seal again, drop the old. */
-export type SecretKeys = readonly Uint8Array[];
+export type SecretKeys = readonly [Uint8Array, ...Uint8Array[]];
 
 export function createSecretBox(keys: SecretKeys): SecretBox {
   // As key objects: with bare bytes Node makes and swallows an exception at each use, for 10 µs.

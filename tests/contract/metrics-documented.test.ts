@@ -4,8 +4,10 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { createCertificateAuthority } from '../servers/certificate-authority.ts';
 import { startEvergate } from '../servers/evergate.ts';
 import type { Evergate } from '../servers/evergate.ts';
+import { freeTcpPort } from '../servers/free-port.ts';
 import { startRedis } from '../servers/redis.ts';
 import { startServerProcess } from '../servers/server-process.ts';
 
@@ -28,7 +30,17 @@ test('every metric of ours is described in docs/metrics.md, and the other way ro
     environment: { EVERGATE_STATE_URL: redis.url, EVERGATE_RADIUS_WORKERS: '2' },
   });
   await drive(shared);
-  await using alone = await startEvergate({ apply: desiredState });
+  using authority = createCertificateAuthority('Metrics CA');
+  const { certificateFile, keyFile } = authority.issue({ commonName: 'radius', usage: 'server' });
+  await using alone = await startEvergate({
+    apply: desiredState,
+    environment: {
+      EVERGATE_RADIUS_RADSEC_PORT: String(await freeTcpPort()),
+      EVERGATE_RADIUS_RADSEC_CERTIFICATE: certificateFile,
+      EVERGATE_RADIUS_RADSEC_KEY: keyFile,
+      EVERGATE_RADIUS_RADSEC_CLIENT_CA: authority.certificateFile,
+    },
+  });
   await drive(alone);
 
   const emitted = new Map([...(await labelsByMetric(shared)), ...(await labelsByMetric(alone))]);

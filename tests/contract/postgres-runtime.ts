@@ -14,7 +14,10 @@ export function contractRuntime(): Runtime {
     random: systemRandom(),
     log: silentLog(),
     metrics: createMetrics({ processMetrics: false }),
-    network: { bindUdp: () => Promise.reject(new Error('these tests need no UDP')) },
+    network: {
+      bindUdp: () => Promise.reject(new Error('these tests need no UDP')),
+      listenTls: () => Promise.reject(new Error('these tests need no TLS')),
+    },
   };
 }
 

@@ -36,7 +36,7 @@ export type SimulatedDatabase = {
 
 type DatabaseCalls = Omit<
   RadiusStores,
-  'journal' | 'state' | 'box' | 'isStateShared' | 'onStateRecovered'
+  'journal' | 'state' | 'box' | 'isStateShared' | 'isStateAway' | 'onStateRecovered'
 >;
 
 type EndedListener = Parameters<RadiusStores['onSessionsEnded']>[0];

@@ -112,6 +112,7 @@ export function createNetwork(scheduler: Scheduler, chance: Chance): SimulatedNe
   return {
     at: (address, life) => ({
       bindUdp: (options) => Promise.resolve(bind(address, life, options)),
+      listenTls: () => Promise.reject(new Error('the simulation has no TLS')),
     }),
     link(a, b, change) {
       const name = linkName(a, b);

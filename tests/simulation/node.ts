@@ -9,7 +9,7 @@ import { silentLog } from '../../src/runtime/log.ts';
 import type { Log } from '../../src/runtime/log.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import type { Seal } from '../../src/services/radius/eap.ts';
+import type { Seal } from '../../src/services/radius/eap/record.ts';
 import { runRadius } from '../../src/services/radius/radius.ts';
 import type { Radius, RadiusOptions } from '../../src/services/radius/radius.ts';
 import { withFallback } from '../../src/stores/state/degrade.ts';
@@ -62,6 +62,8 @@ const NODE_OPTIONS: Omit<RadiusOptions, 'node' | 'host'> = {
   accountingDurability: 'database',
   accountingSlowAfterMs: 250,
   eapMethods: [eapMsChapV2, eapMd5, eapGtc],
+  eapPacketBytes: 1_200,
+  peer: undefined,
 };
 
 export function createNode(
@@ -107,6 +109,7 @@ export function createNode(
         state: fallback,
         box: seal,
         isStateShared: true,
+        isStateAway: () => fallback.isDegraded(),
         onStateRecovered(listener: () => void) {
           fallback.onRecovered(listener);
           state.onReconnected(mine, listener);

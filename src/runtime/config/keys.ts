@@ -4,10 +4,12 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import {
+  address,
   count,
   databaseUrl,
   duration,
   host,
+  listOf,
   oneOf,
   path,
   port,
@@ -32,11 +34,7 @@ export type Key<T> = {
   description: string;
   /** Hidden by `evergate config`, and readable from the file that the variable `…_FILE` names. */
   secret?: true;
-  /** Part of the contract, but nothing uses it yet: setting it brings a warning. */
-  unusedYet?: string;
 };
-
-const TLS_EAP = 'EAP over TLS and RadSec come with a later release';
 
 export const KEYS = {
   node: {
@@ -227,29 +225,121 @@ export const KEYS = {
     default: '8',
     description: 'Connections to the database, for each worker.',
   },
+  'radius.eap.methods': {
+    kind: listOf(['peap', 'ttls', 'tls', 'teap', 'mschapv2', 'md5', 'gtc']),
+    default: 'peap, ttls, tls, teap, mschapv2, md5, gtc',
+    description:
+      'EAP methods that are offered, the first one first. Those over TLS need a certificate, tls also client_ca.',
+  },
   'radius.eap.certificate': {
     kind: path,
     default: undefined,
-    description: 'Certificate chain (PEM) that the server shows in EAP over TLS.',
-    unusedYet: TLS_EAP,
+    defaultShown: 'under `up` one of a private authority, made in the data directory',
+    description:
+      'Certificate chain (PEM) that the server shows in EAP over TLS. Read again when it changes.',
   },
   'radius.eap.key': {
     kind: path,
     default: undefined,
     description: 'Private key (PEM) of that certificate.',
-    unusedYet: TLS_EAP,
   },
   'radius.eap.client_ca': {
     kind: path,
     default: undefined,
-    description: 'Authorities (PEM) whose client certificates EAP-TLS accepts.',
-    unusedYet: TLS_EAP,
+    description:
+      'Authorities (PEM) whose client certificates EAP-TLS accepts. With intermediates, these too.',
+  },
+  'radius.eap.client_crl': {
+    kind: path,
+    default: undefined,
+    description: 'Revocation lists (PEM) of those authorities. Read again when it changes.',
+  },
+  'radius.eap.revocation': {
+    kind: oneOf(['none', 'when-present', 'required']),
+    default: 'when-present',
+    description:
+      'Whether a client certificate must be covered by a current revocation list: required refuses it without one.',
+  },
+  'radius.eap.tls_engine': {
+    kind: oneOf(['portable', 'native']),
+    default: 'portable',
+    description:
+      'portable: any node answers any packet of a login. native: OpenSSL, and a login stays with the node that began it.',
+  },
+  'radius.eap.legacy_tls': {
+    kind: oneOf(['yes', 'no']),
+    default: 'no',
+    description:
+      'Devices that know nothing better may use TLS 1.0, 1.1 or CBC; their logins stay with the node that began them.',
+  },
+  'radius.eap.tls_min_version': {
+    kind: oneOf(['1.2', '1.3']),
+    default: '1.2',
+    description: 'The oldest TLS that is spoken, legacy_tls aside.',
+  },
+  'radius.eap.tls_max_version': {
+    kind: oneOf(['1.2', '1.3']),
+    default: '1.3',
+    description: 'The newest TLS that is spoken.',
+  },
+  'radius.eap.ticket_lifetime': {
+    kind: duration(0, 7 * DAY),
+    default: '12h',
+    description:
+      'How long a device may come back with a short handshake and without its password; 0s is never. Its plan and certificate are checked each time.',
+  },
+  'radius.eap.fragment_size': {
+    kind: count(128, 1400),
+    default: '1200',
+    description: 'Longest EAP packet in bytes; shorter where the router says so with Framed-MTU.',
+  },
+  'radius.eap.teap_compatibility': {
+    kind: oneOf(['rfc9930', 'hostap']),
+    default: 'hostap',
+    description:
+      'How TEAP derives its keys where the text and the supplicants in the field differ.',
+  },
+  'radius.peer.host': {
+    kind: address,
+    default: undefined,
+    defaultShown: 'the first address of the machine, 127.0.0.1 if the shared state is there',
+    description:
+      'Address at which the other nodes reach this one, for logins that only one of them knows.',
+  },
+  'radius.peer.port': {
+    kind: port,
+    default: '0',
+    description:
+      'UDP port for that, and the following ones where there are several workers; 0 picks free ones. A firewall must let the nodes through.',
   },
   'radius.radsec.port': {
     kind: port,
     default: undefined,
-    description: 'TCP port of RADIUS over TLS; 2083 by custom.',
-    unusedYet: TLS_EAP,
+    description: 'TCP port of RADIUS over TLS, 2083 by custom; without it there is none.',
+  },
+  'radius.radsec.certificate': {
+    kind: path,
+    default: undefined,
+    defaultShown: '`radius.eap.certificate`',
+    description: 'Certificate chain (PEM) that routers see.',
+  },
+  'radius.radsec.key': {
+    kind: path,
+    default: undefined,
+    defaultShown: '`radius.eap.key`',
+    description: 'Private key (PEM) of that certificate.',
+  },
+  'radius.radsec.client_ca': {
+    kind: path,
+    default: undefined,
+    defaultShown: '`radius.eap.client_ca`',
+    description: 'Authorities (PEM) whose certificates let a router in.',
+  },
+  'radius.radsec.client_crl': {
+    kind: path,
+    default: undefined,
+    defaultShown: '`radius.eap.client_crl`',
+    description: 'Revocation lists (PEM) of those authorities.',
   },
 
   'gateway.host': {

@@ -1,6 +1,8 @@
 // What a configuration value may be: each kind says in words what is allowed and turns text into a
 // value. The file and the environment both give text, so that the same words mean the same in both.
 
+import { isIP } from 'node:net';
+
 export type Kind<T> = {
   /** Completes the sentence "allowed is …". */
   allowed: string;
@@ -23,6 +25,11 @@ export const host: Kind<string> = {
   parse: (value) => (/^[0-9A-Za-z.:_%-]+$/.test(value) ? value : undefined),
 };
 
+export const address: Kind<string> = {
+  allowed: 'an IP address, such as 10.0.0.1',
+  parse: (value) => (isIP(value) === 0 ? undefined : value),
+};
+
 export const port: Kind<number> = {
   allowed: 'a port from 0 to 65535 (0 picks a free one)',
   parse: (value) => wholeNumber(value, 0, 65_535),
@@ -39,6 +46,19 @@ export function oneOf<const T extends string>(values: readonly T[]): Kind<T> {
   return {
     allowed: `one of ${values.join(', ')}`,
     parse: (value) => values.find((candidate) => candidate === value),
+  };
+}
+
+/** Some of these words, each once; their order counts. */
+export function listOf<const T extends string>(words: readonly T[]): Kind<readonly T[]> {
+  return {
+    allowed: `a list of ${words.join(', ')}, separated by commas`,
+    parse(value) {
+      const given = value.split(',').map((word) => word.trim());
+      const found = given.flatMap((word) => words.filter((candidate) => candidate === word));
+      const isWhole = found.length === given.length && new Set(found).size === found.length;
+      return isWhole ? found : undefined;
+    },
   };
 }
 

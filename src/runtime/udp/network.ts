@@ -2,6 +2,7 @@
 // means is said here, in one sentence for the operator.
 
 import type { DatagramSocket, Network, UdpOptions } from '../network.ts';
+import { listenTls } from '../tls-server.ts';
 import { bindBatched, loadNative } from './batched.ts';
 import type { Native } from './batched.ts';
 import { bindDgram } from './dgram.ts';
@@ -14,6 +15,7 @@ export type NetworkOptions = {
   engine?: 'auto' | 'batched' | 'dgram';
 };
 
+/** UDP through the engine that was asked for, and TLS through node:tls. */
 export function systemNetwork(options: NetworkOptions = {}): Network {
   const engine = options.engine ?? 'auto';
   const native = engine === 'dgram' ? undefined : loadNative();
@@ -24,7 +26,14 @@ export function systemNetwork(options: NetworkOptions = {}): Network {
         if (engine === 'batched' && native instanceof Error) throw native;
         return await bind(native, udp);
       } catch (cause) {
-        throw new Error(whyNotBound(udp, cause), { cause });
+        throw new Error(whyNotBound('udp', udp, cause), { cause });
+      }
+    },
+    async listenTls(tls) {
+      try {
+        return await listenTls(tls);
+      } catch (cause) {
+        throw new Error(whyNotBound('tcp', tls, cause), { cause });
       }
     },
   };
@@ -38,11 +47,16 @@ async function bind(
   return bindBatched(native, options);
 }
 
-function whyNotBound({ host, port }: UdpOptions, cause: unknown): string {
-  const where = host.includes(':') ? `udp [${host}]:${port}` : `udp ${host}:${port}`;
+function whyNotBound(
+  transport: 'udp' | 'tcp',
+  { host, port }: { host: string; port: number },
+  cause: unknown,
+): string {
+  const address = host.includes(':') ? `[${host}]` : host;
+  const where = `${transport} ${address}:${port}`;
   switch (cause instanceof Error && 'code' in cause ? cause.code : undefined) {
     case 'EADDRINUSE':
-      return `${where} is in use by another process: stop it ("ss -ulpn" shows which) or configure another port`;
+      return `${where} is in use by another process: stop it ("ss -${transport === 'udp' ? 'u' : 't'}lpn" shows which) or configure another port`;
     case 'EACCES':
     case 'EPERM':
       return `${where} may not be opened by this user: use a port above 1023 or give the process CAP_NET_BIND_SERVICE`;

@@ -50,6 +50,7 @@ type Server = (request: Packet, secret: Secret) => Buffer | undefined;
 function networkTo(server: Server, secret = SECRET): Network {
   const prepared = prepareSecret(Buffer.from(secret));
   return {
+    listenTls: () => Promise.reject(new Error('nobody connects to a client')),
     bindUdp: ({ onBatch }) =>
       Promise.resolve({
         port: 1,

@@ -21,6 +21,8 @@ export type LoginTerms = {
   eap?: Buffer;
   msChap?: MsChapKeys;
   keys?: { sendKey: Buffer; recvKey: Buffer };
+  /** The EAP Session-Id, for a router that asks for EAP-Key-Name. RFC 4072 §4.1.4. */
+  sessionId?: Buffer;
 };
 
 export type Answers = {
@@ -41,6 +43,7 @@ const STATE = 24;
 const CLASS = 25;
 const CALLING_STATION_ID = 31;
 const ACCT_SESSION_ID = 44;
+const EAP_KEY_NAME = 102;
 const ENCRYPTION_ALLOWED = 1;
 const RC4_40_OR_128_BIT = 6;
 
@@ -116,6 +119,9 @@ export function createAnswers(random: Random): Answers {
       if (keys !== undefined) {
         writeKey(request, router, MicrosoftType.MppeSendKey, keys.sendKey);
         writeKey(request, router, MicrosoftType.MppeRecvKey, keys.recvKey);
+      }
+      if (terms.sessionId !== undefined && findValue(request, EAP_KEY_NAME) !== undefined) {
+        writer.bytes(EAP_KEY_NAME, terms.sessionId);
       }
       writer.copyProxyStates(request);
       return writer.finish(router.secret);

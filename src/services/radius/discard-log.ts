@@ -12,7 +12,12 @@ import type { Source } from './sources.ts';
 export type DiscardLog = {
   discarded(source: Source, reason: DiscardReason): void;
   unknownRouter(paths: Buffer, offset: number): void;
-  rejected(username: string | undefined, router: KnownRouter, reason: string): void;
+  rejected(
+    username: string | undefined,
+    router: KnownRouter,
+    reason: string,
+    detail?: string,
+  ): void;
   /** A fault on our side: a full disk would otherwise say so thousands of times a second. */
   failed(error: unknown): void;
   sweep(): void;
@@ -77,10 +82,11 @@ export function createDiscardLog(options: { clock: Clock; log: Log }): DiscardLo
       });
     },
 
-    rejected(username, router, reason) {
+    rejected(username, router, reason, detail) {
       const times = speak(`rejected ${username ?? ''} ${reason}`);
       if (times === undefined) return;
-      log.info('rejected a login', { username, router: router.router.name, reason, times });
+      const why = detail === undefined ? { reason } : { reason, detail };
+      log.info('rejected a login', { username, router: router.router.name, ...why, times });
     },
 
     failed(error) {

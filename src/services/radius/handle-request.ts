@@ -38,7 +38,7 @@ import type { Counters, DiscardReason } from './counters.ts';
 import { CredentialUnavailable } from './credential-cache.ts';
 import type { CredentialCache } from './credential-cache.ts';
 import type { DiscardLog } from './discard-log.ts';
-import type { EapLogins } from './eap.ts';
+import type { EapLogins, EapStep, Settled } from './eap/logins.ts';
 import { encodeJournalEntry } from './journal-entry.ts';
 import { readProof, verifyProof } from './login.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -76,11 +76,21 @@ export type Dependencies = {
 
 export type RequestHandler = {
   receive(batch: DatagramBatch, port: Port, socket: Pick<DatagramSocket, 'send'>): void;
+  /**
+   * The next packet of an EAP conversation that is this node's and reached another one. `path`: from the
+   * router to that node, which sends the answer; undefined: there is none.
+   */
+  answerForwarded(datagram: Buffer, path: Buffer): Promise<Buffer | undefined>;
+  /** A packet from a protected connection. `socket` learns what became of it, once. */
+  receiveProtected(packet: Packet, source: Source, socket: Socket): void;
   /** Requests being worked on. */
   readonly inProgress: number;
 };
 
-type Socket = Pick<DatagramSocket, 'send'>;
+type Socket = Pick<DatagramSocket, 'send'> & {
+  /** There will be no answer. Who sends datagrams must find out for himself. */
+  refuse?(reason: DiscardReason): void;
+};
 type Discard = { kind: 'discard'; reason: DiscardReason };
 type Answer = { kind: 'answer'; bytes: Buffer };
 type Outcome = Answer | Discard;
@@ -117,29 +127,69 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
       const datagram = Buffer.allocUnsafe(length);
       batch.bytes.copy(datagram, 0, start, start + length);
       const packet = parsePacket(datagram);
-      if (packet.kind === 'malformed') drop(source, packet.reason);
+      if (packet.kind === 'malformed') drop(source, packet.reason, socket);
       else dispatch(packet, source, port, socket, nowMs);
     }
   }
 
-  function dispatch(packet: Packet, source: Source, port: Port, socket: Socket, nowMs: number) {
-    if (packet.code === PacketCode.AccessRequest && port === 'auth') {
+  async function answerForwarded(datagram: Buffer, path: Buffer): Promise<Buffer | undefined> {
+    const source = sources.find(path, 0, clock.monotonicMs());
+    if (source === undefined) {
+      counters.discard('unknown-router');
+      return undefined;
+    }
+    inProgress++;
+    try {
+      const outcome = await decideForwarded(parsePacket(datagram), source);
+      if (outcome.kind === 'answer') return outcome.bytes;
+      drop(source, outcome.reason);
+    } catch (error) {
+      dropFailed(source, error);
+    } finally {
+      inProgress--;
+    }
+    return undefined;
+  }
+
+  /** What the other node believed of the packet is looked at again: it need not be right. */
+  async function decideForwarded(
+    packet: ReturnType<typeof parsePacket>,
+    source: Source,
+  ): Promise<Outcome> {
+    if (packet.kind === 'malformed') return discard(packet.reason);
+    if (packet.code !== PacketCode.AccessRequest) return discard('unexpected-code');
+    const refused = checkAccessRequest(packet, source);
+    return refused === undefined ? decideEap(packet, source, true) : discard(refused);
+  }
+
+  function receiveProtected(packet: Packet, source: Source, socket: Socket) {
+    dispatch(packet, source, 'any', socket, clock.monotonicMs());
+  }
+
+  function dispatch(
+    packet: Packet,
+    source: Source,
+    port: Port | 'any',
+    socket: Socket,
+    nowMs: number,
+  ) {
+    if (packet.code === PacketCode.AccessRequest && port !== 'acct') {
       counters.access.add();
       const refused = checkAccessRequest(packet, source);
-      if (refused !== undefined) return drop(source, refused);
+      if (refused !== undefined) return drop(source, refused, socket);
       return exchange(packet, source, source.exchanges.access, socket, nowMs, answerAccess);
     }
-    if (packet.code === PacketCode.AccountingRequest && port === 'acct') {
+    if (packet.code === PacketCode.AccountingRequest && port !== 'auth') {
       counters.accounting.add();
       const refused = checkAccountingRequest(packet, source);
-      if (refused !== undefined) return drop(source, refused);
+      if (refused !== undefined) return drop(source, refused, socket);
       return exchange(packet, source, source.exchanges.accounting, socket, nowMs, answerAccounting);
     }
     if (packet.code === PacketCode.StatusServer) {
       counters.status.add();
-      return answerStatus(packet, source, port, socket);
+      return answerStatus(packet, source, port === 'acct' ? 'acct' : 'auth', socket);
     }
-    drop(source, 'unexpected-code');
+    drop(source, 'unexpected-code', socket);
   }
 
   /** One request, one answer, however often it comes and while it is being worked on. */
@@ -151,14 +201,17 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     nowMs: number,
     work: (packet: Packet, source: Source) => Soon<Outcome>,
   ) {
-    const repeated = findRepeated(exchanges, packet, nowMs, duplicateWindowMs);
+    // TCP loses nothing, so nothing comes twice. RFC 6613 §2.6.1.
+    const repeated = source.isProtected
+      ? undefined
+      : findRepeated(exchanges, packet, nowMs, duplicateWindowMs);
     if (repeated !== undefined) {
-      if (repeated.answer === undefined) return drop(source, 'in-progress');
+      if (repeated.answer === undefined) return drop(source, 'in-progress', socket);
       counters.localDuplicates.add();
       return socket.send(source.path, repeated.answer);
     }
     const current: Exchange = { request: packet, startedAtMs: nowMs, answer: undefined };
-    exchanges[packet.identifier] = current;
+    if (!source.isProtected) exchanges[packet.identifier] = current;
     const going: Going = { current, source, exchanges, socket };
     try {
       const outcome = work(packet, source);
@@ -188,14 +241,18 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
       return;
     }
     forget(exchanges, current);
-    drop(source, outcome.reason);
+    drop(source, outcome.reason, socket);
   }
 
-  function fail({ current, source, exchanges }: Going, error: unknown) {
+  function fail({ current, source, exchanges, socket }: Going, error: unknown) {
     // Forgotten, so that the router's retransmission is a new attempt.
     forget(exchanges, current);
+    dropFailed(source, error, socket);
+  }
+
+  function dropFailed(source: Source, error: unknown, socket?: Socket) {
     const reason = reasonOfFailure(error);
-    drop(source, reason);
+    drop(source, reason, socket);
     if (reason === 'failure') deps.discardLog.failed(error);
   }
 
@@ -208,11 +265,13 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     const rule = known.router.requireMessageAuthenticator;
     if (check === 'absent') {
       if (hasEap) return 'unprotected-eap';
+      // What TLS protects needs no more.
+      if (source.isProtected) return hasBadText(packet) ? 'bad-text' : undefined;
       if (rule === 'yes' || (rule === 'auto' && isRequiredByNow(known))) {
         return 'message-authenticator-required';
       }
       if (findAttribute(packet, AttributeType.ProxyState) !== -1) return 'unprotected-proxy-state';
-    } else if (rule === 'auto' && !hasEap && !known.hasSignedRequests) {
+    } else if (rule === 'auto' && !hasEap && !known.hasSignedRequests && !source.isProtected) {
       // With EAP it is mandatory and tells nothing about the router's other requests.
       if (!isFromOurTools(findText(packet, NAS_IDENTIFIER))) deps.latchMessageAuthenticator(known);
     }
@@ -245,7 +304,9 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     const isContinuation =
       findAttribute(packet, AttributeType.State) !== -1 &&
       findAttribute(packet, AttributeType.EapMessage) !== -1;
-    if (deps.clusterAnswers === undefined || isContinuation) return decide(packet, source);
+    if (deps.clusterAnswers === undefined || isContinuation || source.isProtected) {
+      return decide(packet, source);
+    }
 
     return answerInCluster(deps.clusterAnswers, packet, source);
   }
@@ -287,7 +348,7 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
 
   function decide(packet: Packet, source: Source): Soon<Outcome> {
     const hasEap = findAttribute(packet, AttributeType.EapMessage) !== -1;
-    return hasEap ? decideEap(packet, source) : decidePassword(packet, source);
+    return hasEap ? decideEap(packet, source, false) : decidePassword(packet, source);
   }
 
   function decidePassword(packet: Packet, source: Source): Soon<Outcome> {
@@ -329,46 +390,63 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     return terms instanceof Promise ? terms.then(conclude) : conclude(terms);
   }
 
-  async function decideEap(packet: Packet, source: Source): Promise<Outcome> {
-    const step = await deps.eap.step(packet, source.path);
+  async function decideEap(packet: Packet, source: Source, isForwarded: boolean): Promise<Outcome> {
+    for (let attempt = 0; attempt < MAX_SETTLING; attempt++) {
+      const step = await deps.eap.step(packet, source.path, isForwarded);
+      const settled = await takeEapStep(step, packet, source);
+      if (settled.kind === 'send') return { kind: 'answer', bytes: settled.answer };
+      if (settled.kind === 'silent') return discard('in-progress');
+      if (settled.kind === 'discard') return settled;
+    }
+    return discard('in-progress');
+  }
+
+  async function takeEapStep(
+    step: EapStep,
+    packet: Packet,
+    source: Source,
+  ): Promise<Settled | Discard> {
     switch (step.kind) {
       case 'discard':
         return discard('bad-eap');
+      case 'away':
+        return discard('backend-away');
       case 'repeat':
         counters.clusterDuplicates.add();
-        return { kind: 'answer', bytes: step.answer };
+        return { kind: 'send', answer: step.answer };
+      case 'forwarded':
+        return { kind: 'send', answer: step.answer };
       case 'lost': {
         counters.rejected('eap', 'conversation-lost');
-        return { kind: 'answer', bytes: answers.reject(packet, source.router, { eap: step.eap }) };
+        const { eap } = step;
+        return { kind: 'send', answer: answers.reject(packet, source.router, { eap }) };
       }
-      case 'challenge': {
-        const bytes = answers.challenge(packet, source.router, step);
-        return settle(await step.settle(bytes));
-      }
+      case 'challenge':
+        return step.settle(answers.challenge(packet, source.router, step));
       case 'failure': {
-        const { method, reason, eap } = step;
-        const late = await rejectLate(packet, source, method, reason, { eap });
-        return settle(await step.settle(late.bytes));
+        const { method, reason, eap, detail } = step;
+        const late = await rejectLate(packet, source, method, reason, { eap }, detail);
+        return step.settle(late.bytes);
       }
       case 'success': {
-        const { credential, method, username, eap, keys } = step;
+        const { credential, method, username, eap, keys, sessionId } = step;
         const terms = await authorize(credential, packet, source);
         if (terms.kind === 'reject') {
-          const late = await rejectLate(packet, source, method, terms.reason, {
-            eap: step.failureEap,
-          });
-          return settle(await step.settle(late.bytes));
+          const extra = { eap: step.failureEap };
+          const late = await rejectLate(packet, source, method, terms.reason, extra);
+          return step.settle(late.bytes);
         }
         counters.accepted(method);
-        const login = { ...terms, eap, username, ...(keys === undefined ? {} : { keys }) };
-        return settle(await step.settle(answers.accept(packet, source.router, login)));
+        const login = {
+          ...terms,
+          eap,
+          username,
+          ...(keys === undefined ? {} : { keys }),
+          ...(sessionId === undefined ? {} : { sessionId }),
+        };
+        return step.settle(answers.accept(packet, source.router, login));
       }
     }
-  }
-
-  /** What the cluster settled on: our answer, the one another node gave first, or none. */
-  function settle(bytes: Buffer | undefined): Outcome {
-    return bytes === undefined ? discard('in-progress') : { kind: 'answer', bytes };
   }
 
   /** The password is right: what does the plan allow, and is there a seat? */
@@ -428,9 +506,12 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     method: string,
     reason: RejectReason,
     extra: { eap?: Buffer; msChapErrorIdent?: number },
+    /** For the log: what the subscriber is told says less. */
+    detail?: string,
   ): Promise<Answer> {
     counters.rejected(method, reason);
-    deps.discardLog.rejected(findText(packet, AttributeType.UserName), source.router, reason);
+    const name = findText(packet, AttributeType.UserName);
+    deps.discardLog.rejected(name, source.router, reason, detail);
     const waiting = deps.rejectDelay.wait();
     if (waiting !== undefined) await waiting;
     const message = REJECT_MESSAGES[reason];
@@ -455,9 +536,9 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
   /** RFC 5997: signed, answered from here without asking anybody, and never delayed. */
   function answerStatus(packet: Packet, source: Source, port: Port, socket: Socket) {
     if (verifyMessageAuthenticator(packet, source.router.secret) !== 'valid') {
-      return drop(source, 'bad-message-authenticator');
+      return drop(source, 'bad-message-authenticator', socket);
     }
-    if (!deps.isReady()) return drop(source, 'not-ready');
+    if (!deps.isReady()) return drop(source, 'not-ready', socket);
     socket.send(source.path, answers.status(packet, source.router, port));
   }
 
@@ -480,18 +561,24 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     counters.accessSeconds.observe(tookMs / 1000);
   }
 
-  function drop(source: Source, reason: DiscardReason) {
+  function drop(source: Source, reason: DiscardReason, socket?: Socket) {
     counters.discard(reason);
     deps.discardLog.discarded(source, reason);
+    socket?.refuse?.(reason);
   }
 
   return {
     receive,
+    answerForwarded,
+    receiveProtected,
     get inProgress() {
       return inProgress;
     },
   };
 }
+
+/** Packets that bring one answer of a device at the same time, and whose turn comes one after the other. */
+const MAX_SETTLING = 4;
 
 const NAS_PORT = 5;
 const CALLING_STATION_ID = 31;

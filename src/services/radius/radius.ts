@@ -14,14 +14,20 @@ import { createClusterAnswers } from './cluster-answers.ts';
 import { createCounters } from './counters.ts';
 import { createCredentialCache } from './credential-cache.ts';
 import { createDiscardLog } from './discard-log.ts';
-import { createEapLogins } from './eap.ts';
-import type { Seal } from './eap.ts';
+import { createConversationStore } from './eap/conversation-store.ts';
+import { createEvidenceFinder } from './eap/evidence.ts';
+import { createEapLogins } from './eap/logins.ts';
+import type { Seal } from './eap/record.ts';
+import { createPeers } from './eap/peers.ts';
+import type { PeerOptions } from './eap/peers.ts';
 import { createRequestHandler } from './handle-request.ts';
 import type { Port } from './handle-request.ts';
 import { startJournalReplay } from './journal-replay.ts';
 import { createKnownRouters } from './known-routers.ts';
 import type { ReplayableJournal } from './journal-replay.ts';
 import { createRateLimit } from './rate-limit.ts';
+import { startRadsec } from './radsec/radsec.ts';
+import type { RadsecOptions } from './radsec/radsec.ts';
 import { createRejectDelay } from './reject-delay.ts';
 import { createRouterTable } from './router-table.ts';
 import { createSeatKeeper } from './seat-keeper.ts';
@@ -46,6 +52,12 @@ export type RadiusOptions = {
   accountingSlowAfterMs: number;
   /** The best first. */
   eapMethods: readonly EapMethod[];
+  /** EAP packets are cut to this. */
+  eapPacketBytes: number;
+  /** Where other workers of the cluster reach this one. Undefined: there are none. */
+  peer: Omit<PeerOptions, 'name' | 'rejectDelayMs'> | undefined;
+  /** RADIUS over TLS. Undefined: it is not offered. */
+  radsec?: Omit<RadsecOptions, 'host' | 'reusePort'> | undefined;
 };
 
 export type Change = { table: string; key?: string };
@@ -73,6 +85,8 @@ export type RadiusStores = {
   box: Seal;
   /** Whether other processes use the same shared state: then answers and conversations go through it. */
   isStateShared: boolean;
+  /** True while this node answers from a memory of its own instead of the shared state. */
+  isStateAway(): boolean;
   /** Calls when the shared state is back after it was away, and may have forgotten everything. */
   onStateRecovered(listener: () => void): void;
 };
@@ -80,6 +94,8 @@ export type RadiusStores = {
 export type Radius = AsyncDisposable & {
   readonly authPort: number;
   readonly acctPort: number;
+  /** Of RADIUS over TLS, where that is offered. */
+  readonly radsecPort: number | undefined;
   readonly engine: DatagramSocket['engine'];
   readonly receiveBufferBytes: number;
   readonly routers: number;
@@ -165,6 +181,9 @@ export async function runRadius(
     return { ...credential, ...dates };
   }
 
+  const peers = createPeers(stores, runtime);
+  const conversations = createConversationStore({ ...stores, clock, sendCopy: peers.sendCopy });
+
   const handler = createRequestHandler({
     runtime,
     counters,
@@ -173,10 +192,12 @@ export async function runRadius(
     answers: createAnswers(runtime.random),
     credentials,
     eap: createEapLogins({
-      state: stores.state,
+      conversations,
+      evidence: createEvidenceFinder({ ...stores, credentials }),
       credentials,
       methods: options.eapMethods,
-      box: stores.box,
+      maxPacketBytes: options.eapPacketBytes,
+      owners: peers,
       runtime,
     }),
     seats,
@@ -276,15 +297,40 @@ export async function runRadius(
   const sessions = 'Sessions open now, by type.';
   metrics.measured('radius_sessions_active', sessions, () => openSessions, { type: 'accounting' });
 
+  if (options.peer !== undefined) {
+    const { rejectDelayMs } = options;
+    const self = { ...options.peer, name: options.node, rejectDelayMs };
+    const { keepCopy } = conversations;
+    opened.use(await peers.open(self, { answer: handler.answerForwarded, keepCopy }));
+  }
   const auth = opened.use(await bind(options.authPort, 'auth'));
   const acct = opened.use(await bind(options.acctPort, 'acct'));
   const sendFailures = 'Answers that the kernel refused to send.';
   metrics.measured('radius_send_failures', sendFailures, () => auth.sendFailures, { port: 'auth' });
   metrics.measured('radius_send_failures', sendFailures, () => acct.sendFailures, { port: 'acct' });
 
+  const { host, reusePort } = options;
+  const radsec =
+    options.radsec &&
+    opened.use(
+      await startRadsec(
+        { ...options.radsec, host, reusePort },
+        {
+          receive: handler.receiveProtected,
+          malformed(source, reason) {
+            counters.discard(reason);
+            discardLog.discarded(source, reason);
+          },
+          routers,
+          runtime,
+        },
+      ),
+    );
+
   // Closed first: what has been asked is answered while sockets and stores are still open.
   opened.defer(async () => {
     isDraining = true;
+    radsec?.stopListening();
     const deadlineMs = clock.monotonicMs() + DRAIN_MS;
     while (handler.inProgress > 0 && clock.monotonicMs() < deadlineMs) await clock.sleep(10);
   });
@@ -293,6 +339,7 @@ export async function runRadius(
   return {
     authPort: auth.port,
     acctPort: acct.port,
+    radsecPort: radsec?.port,
     engine: auth.engine,
     receiveBufferBytes: auth.receiveBufferBytes,
     get routers() {

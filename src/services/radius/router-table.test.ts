@@ -91,3 +91,39 @@ test('a router that is gone is not found any more, and the generation says that 
   expect(table.generation).toBeGreaterThan(generation);
   expect(table.size).toBe(0);
 });
+
+describe('a certificate names', () => {
+  const address = (text: string) => Buffer.from(text.split('.').map(Number));
+  const table = tableOf(
+    router('R1.example.net', '10.0.0.1/32'),
+    router('r2', '10.0.0.2/32', { radsecIdentity: 'second.example.net' }),
+    router('r3', '10.3.0.0/16'),
+    router('r4', '10.4.0.4/32', { radsecIdentity: '192.0.2.4' }),
+    router('r5', '2001:db8::/32'),
+    router('Twin', '10.6.0.1/32'),
+    router('twin', '10.6.0.2/32'),
+    router('two words', '10.7.0.1/32'),
+  );
+
+  test.each([
+    ['a name, in any case', { dnsNames: ['r1.EXAMPLE.net.'] }, 'R1.example.net'],
+    ['an identity', { dnsNames: ['second.example.net'] }, 'r2'],
+    ['an identity before a name', { dnsNames: ['r3', 'second.example.net'] }, 'r2'],
+    ['no router that has another identity', { dnsNames: ['r2'] }, undefined],
+    ['an address of its network', { ipAddresses: [address('10.3.200.1')] }, 'r3'],
+    ['an address that is an identity', { ipAddresses: [address('192.0.2.4')] }, 'r4'],
+    ['no address of one that has an identity', { ipAddresses: [address('10.4.0.4')] }, undefined],
+    [
+      'an IPv6 address',
+      { ipAddresses: [Buffer.from('20010db8000000000000000000000001', 'hex')] },
+      'r5',
+    ],
+    ['neither of two that differ in case alone', { dnsNames: ['twin'] }, undefined],
+    ['nobody by a wildcard', { dnsNames: ['*.example.net'] }, undefined],
+    ['nobody by what is no host name', { dnsNames: ['two words', ''] }, undefined],
+    ['nobody without names', {}, undefined],
+  ])('%s', (_, names, expected) => {
+    const found = table.findByNames({ dnsNames: [], ipAddresses: [], ...names });
+    expect(found?.router.name).toBe(expected);
+  });
+});

@@ -27,6 +27,8 @@ export type Source = {
   /** Of the router table when `router` was looked up. */
   generation: number;
   lastSeenMs: number;
+  /** Came through TLS, which vouches for every packet and delivers each of them once. */
+  readonly isProtected: boolean;
   /** By identifier; one space of identifiers per code, and codes differ per port. */
   readonly exchanges: { access: (Exchange | undefined)[]; accounting: (Exchange | undefined)[] };
 };
@@ -61,6 +63,7 @@ export function createSources(routers: RouterTable, duplicateWindowMs: number): 
           router,
           generation: routers.generation,
           lastSeenMs: nowMs,
+          isProtected: false,
           // Asked at another address of ours, it may be a retransmission all the same.
           exchanges: source?.exchanges ?? { access: [], accounting: [] },
         };

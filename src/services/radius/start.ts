@@ -3,11 +3,9 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { eapGtc } from '../../protocols/eap/gtc.ts';
-import { eapMd5 } from '../../protocols/eap/md5.ts';
-import { eapMsChapV2 } from '../../protocols/eap/mschapv2.ts';
 import type { Config } from '../../runtime/config.ts';
-import type { HealthCheck, HealthPart } from '../../runtime/http/health.ts';
+import type { HealthPart } from '../../runtime/http/health.ts';
+import { defaultPeerHost } from '../../runtime/peer-host.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { Channel } from '../../runtime/worker-thread.ts';
 import { openJournal } from '../../stores/journal/journal.ts';
@@ -22,9 +20,13 @@ import type { SecretKeys } from '../../stores/secret-box.ts';
 import { openSharedState } from '../../stores/state/open.ts';
 import type { OpenedState } from '../../stores/state/open.ts';
 import { connectStateThroughPort, serveState } from '../../stores/state/port.ts';
+import { watchCertificates } from './certificates/watched-certificates.ts';
+import type { WatchedCertificates } from './certificates/watched-certificates.ts';
+import { openEapMethods } from './eap/methods.ts';
+import { radiusChecks } from './health-checks.ts';
 import { startJournalReplay } from './journal-replay.ts';
 import { runRadius } from './radius.ts';
-import type { Radius } from './radius.ts';
+import type { Radius, RadiusOptions } from './radius.ts';
 import { startWorkers } from './workers.ts';
 
 /** What the service is told; plain data, so that it travels to worker threads. */
@@ -102,6 +104,11 @@ export async function openRadius(
   }
 
   const { radius, access, accounting } = config;
+  const certificates = openCertificates(config, worker.number, runtime, opened);
+  const radsecCertificates = openRadsecCertificates(config, worker.number, runtime, opened);
+  const [clusterKey] = config.secretKeys;
+  const { methods } = opened.use(openEapMethods(radius.eap, certificates, clusterKey, runtime));
+  const isStateShared = config.workers > 1 || state.kind !== 'memory';
   const running = opened.use(
     await runRadius(
       {
@@ -119,7 +126,13 @@ export async function openRadius(
         staleCredentialsMaxMs: access.staleCredentialsMaxMs,
         accountingDurability: accounting.durability,
         accountingSlowAfterMs: accounting.slowAfterMs,
-        eapMethods: [eapMsChapV2, eapMd5, eapGtc],
+        eapMethods: methods,
+        eapPacketBytes: radius.eap.packetBytes,
+        peer: isStateShared ? peerOf(config, worker.number) : undefined,
+        radsec: radsecCertificates && {
+          port: radius.radsec.port ?? 0,
+          certificates: radsecCertificates,
+        },
       },
       {
         ...routers,
@@ -132,58 +145,23 @@ export async function openRadius(
         journal,
         state: state.state,
         box,
-        isStateShared: config.workers > 1 || state.kind !== 'memory',
+        isStateShared,
+        isStateAway: () => state.isDegraded(),
         onStateRecovered: (listener) => state.onRecovered(listener),
       },
       runtime,
     ),
   );
 
-  const checks: HealthCheck[] = [
-    {
-      name: 'radius',
-      required: true,
-      run: () => {
-        const detail = running.whyNotReady();
-        return Promise.resolve(
-          detail === undefined ? { status: 'pass' } : { status: 'fail', detail },
-        );
-      },
-    },
-    {
-      name: 'database',
-      required: false, // logins go on from memory, accounting into the journal
-      run: async () => {
-        await postgres.ping();
-        return { status: 'pass' };
-      },
-    },
-    {
-      name: 'state',
-      required: config.state.onFailure === 'reject',
-      run: async () => {
-        await state.state.ping();
-        return state.isDegraded()
-          ? { status: 'degraded', detail: 'limits and duplicates are per node' }
-          : { status: 'pass' };
-      },
-    },
-    {
-      name: 'journal',
-      required: false,
-      run: () => {
-        const failing = running.whyAccountingFails();
-        if (failing !== undefined) {
-          const detail = `accounting cannot be stored: ${failing}`;
-          return Promise.resolve({ status: 'fail', detail });
-        }
-        const waiting = journals.reduce((sum, { pendingRecords }) => sum + pendingRecords, 0);
-        if (waiting === 0) return Promise.resolve({ status: 'pass' });
-        const detail = `${String(waiting)} accounting records wait for the database`;
-        return Promise.resolve({ status: 'degraded', detail });
-      },
-    },
-  ];
+  const checks = radiusChecks({
+    running,
+    pingDatabase: () => postgres.ping(),
+    pingState: () => state.state.ping(),
+    isStateDegraded: () => state.isDegraded(),
+    isStateRequired: config.state.onFailure === 'reject',
+    journals,
+    certificates: [certificates, radsecCertificates].filter((watched) => watched !== undefined),
+  });
 
   const closing = opened.move();
   return {
@@ -201,6 +179,50 @@ export async function openRadius(
     },
     drain: () => running.drain(),
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
+
+/** Undefined: none is configured, and EAP over TLS is not offered. */
+function openCertificates(
+  { radius }: RadiusConfig,
+  worker: number,
+  runtime: Runtime,
+  opened: AsyncDisposableStack,
+): WatchedCertificates | undefined {
+  const { certificateFile, keyFile, clientCaFile, clientCrlFile, revocation } = radius.eap;
+  if (certificateFile === undefined || keyFile === undefined) return undefined;
+  const files = { certificateFile, keyFile, clientCaFile, clientCrlFile, revocation };
+  return opened.use(watchCertificates({ name: 'eap', isCounted: worker === 0 }, files, runtime));
+}
+
+/** Undefined: RADIUS over TLS is not offered. */
+function openRadsecCertificates(
+  { radius }: RadiusConfig,
+  worker: number,
+  runtime: Runtime,
+  opened: AsyncDisposableStack,
+): WatchedCertificates | undefined {
+  const { port, certificateFile, keyFile, clientCaFile, clientCrlFile } = radius.radsec;
+  if (port === undefined) return undefined;
+  if (certificateFile === undefined || keyFile === undefined) {
+    throw new Error(
+      'radius.radsec.port needs a certificate: set radius.radsec.certificate and radius.radsec.key',
+    );
+  }
+  const { revocation } = radius.eap;
+  const files = { certificateFile, keyFile, clientCaFile, clientCrlFile, revocation };
+  return opened.use(watchCertificates({ name: 'radsec', isCounted: worker === 0 }, files, runtime));
+}
+
+/** Where the other workers and nodes reach this one. */
+function peerOf({ radius, state }: RadiusConfig, worker: number): RadiusOptions['peer'] {
+  const { host, port } = radius.peer;
+  const announcedHost = host ?? defaultPeerHost({ boundHost: radius.host, stateUrl: state.url });
+  return {
+    // Nobody else on the network has a reason to see it, if the others are on this machine.
+    listenHost: announcedHost === '127.0.0.1' ? announcedHost : radius.host,
+    announcedHost,
+    port: port === 0 ? 0 : port + worker,
   };
 }
 

@@ -9,6 +9,7 @@ import type { CheckResult, HealthCheck, StoreStatus } from '../../runtime/http/h
 import type { MetricsSnapshot } from '../../runtime/metrics.ts';
 import { startWorkerThread } from '../../runtime/worker-thread.ts';
 import type { Channel, WorkerThread } from '../../runtime/worker-thread.ts';
+import { CHECK_NAMES, isRequired } from './health-checks.ts';
 import type { RadiusConfig, RadiusService } from './start.ts';
 
 export type WorkerData = { config: RadiusConfig; number: number; sharesState: boolean };
@@ -167,12 +168,12 @@ export async function startWorkers(
     return results.find(({ status }) => status === 'degraded') ?? { status: 'pass' };
   }
 
-  const checks: HealthCheck[] = [
-    { name: 'radius', required: true, run: () => check('radius') },
-    { name: 'database', required: false, run: () => check('database') },
-    { name: 'state', required: config.state.onFailure === 'reject', run: () => check('state') },
-    { name: 'journal', required: false, run: () => check('journal') },
-  ];
+  const isStateRequired = config.state.onFailure === 'reject';
+  const checks: HealthCheck[] = CHECK_NAMES.map((name) => ({
+    name,
+    required: isRequired(name, isStateRequired),
+    run: () => check(name),
+  }));
 
   return {
     ...ports,

@@ -21,6 +21,7 @@ type RouterRow = {
   coa_port: number;
   require_message_authenticator: MessageAuthenticatorRule;
   message_authenticator_seen_at: number | null;
+  radsec_identity: string | null;
 };
 
 export function createRouterQueries(postgres: Queryable, box: SecretBox, log: Log): RouterQueries {
@@ -28,7 +29,7 @@ export function createRouterQueries(postgres: Queryable, box: SecretBox, log: Lo
     async listRouters() {
       const rows = await postgres.query<RouterRow>(
         `select id, name, site_id, address, sealed_secret, vendor, coa_port,
-           require_message_authenticator, message_authenticator_seen_at
+           require_message_authenticator, message_authenticator_seen_at, radsec_identity
          from access.routers order by id`,
         [],
         { name: 'routers', timeoutMs: 10_000 },
@@ -66,5 +67,6 @@ function fromRow(row: RouterRow, box: SecretBox): Router {
     coaPort: row.coa_port,
     requireMessageAuthenticator: row.require_message_authenticator,
     messageAuthenticatorSeenAtMs: row.message_authenticator_seen_at ?? undefined,
+    radsecIdentity: row.radsec_identity ?? undefined,
   };
 }

@@ -42,6 +42,7 @@ type RoutersTable = Row & {
   coa_port: Generated<number>;
   require_message_authenticator: Generated<'auto' | 'yes' | 'no'>;
   message_authenticator_seen_at: NullableTimestamp;
+  radsec_identity: string | null;
 };
 
 export type PlansTable = Row & {

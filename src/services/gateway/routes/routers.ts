@@ -1,17 +1,20 @@
 // Routers: the devices that ask us whether a subscriber may go online.
 
 import { z } from 'zod';
+import { parseRadsecIdentity } from '../../../domain/radsec-identity.ts';
 import { MESSAGE_AUTHENTICATOR_RULES, ROUTER_VENDORS } from '../../../domain/router.ts';
 import {
   idOrName,
   isoOrNull,
   name,
   network,
+  parsed,
   shownStored,
   shownTimestamp,
   storedShape,
   text,
 } from '../fields.ts';
+import { chosen } from '../resource.ts';
 import type { Resource } from '../resource.ts';
 import type { RouterRecord, RouterValues } from '../stores.ts';
 
@@ -25,6 +28,7 @@ const shape = {
   vendor: z.enum(ROUTER_VENDORS).optional(),
   coa_port: port.optional(),
   require_message_authenticator: z.enum(MESSAGE_AUTHENTICATOR_RULES).optional(),
+  radsec_identity: parsed(parseRadsecIdentity, 'router-1.example.net').nullable().optional(),
 };
 
 export const routers: Resource<typeof shape, RouterRecord, RouterValues> = {
@@ -47,6 +51,7 @@ export const routers: Resource<typeof shape, RouterRecord, RouterValues> = {
       coa_port: port,
       require_message_authenticator: z.enum(MESSAGE_AUTHENTICATOR_RULES),
       message_authenticator_seen_at: shownTimestamp.nullable(),
+      radsec_identity: z.string().nullable(),
     })
     .meta({ id: 'Router' }),
   collection: (stores) => stores.routers,
@@ -65,6 +70,7 @@ export const routers: Resource<typeof shape, RouterRecord, RouterValues> = {
     vendor: router.vendor,
     coa_port: router.coaPort,
     require_message_authenticator: router.requireMessageAuthenticator,
+    radsec_identity: router.radsecIdentity ?? null,
   }),
   valuesOf: (router) => ({
     name: router.name,
@@ -75,6 +81,7 @@ export const routers: Resource<typeof shape, RouterRecord, RouterValues> = {
     coaPort: router.coaPort,
     requireMessageAuthenticator: router.requireMessageAuthenticator,
     messageAuthenticatorSeenAtMs: router.messageAuthenticatorSeenAtMs,
+    radsecIdentity: router.radsecIdentity,
   }),
   change(input, { present, leftOut, sites }) {
     const kept = leftOut === 'kept' ? present : undefined;
@@ -90,6 +97,7 @@ export const routers: Resource<typeof shape, RouterRecord, RouterValues> = {
       // Only leaving `auto` and coming back to it opens the latch again.
       messageAuthenticatorSeenAtMs:
         rule === 'no' ? undefined : present?.messageAuthenticatorSeenAtMs,
+      radsecIdentity: chosen(input.radsec_identity, kept?.radsecIdentity),
     };
   },
   example: {

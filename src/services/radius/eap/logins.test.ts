@@ -1,21 +1,30 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { SharedState } from '../../domain/shared-state.ts';
-import type { Credential } from '../../domain/subscriber.ts';
-import { eapMd5 } from '../../protocols/eap/md5.ts';
-import { eapMsChapV2 } from '../../protocols/eap/mschapv2.ts';
-import { EapType } from '../../protocols/eap/packet.ts';
-import { answerEap, eapIdentity } from '../../protocols/eap/peer.ts';
-import type { EapPeer, EapPeerMemory } from '../../protocols/eap/peer.ts';
-import { AttributeType } from '../../protocols/radius/packet.ts';
-import type { Packet } from '../../protocols/radius/packet.ts';
-import { createMemoryState } from '../../stores/state/memory.ts';
-import { pathFrom, request } from '../../../tests/simulation/packets.ts';
-import { virtualRuntime } from '../../../tests/simulation/virtual-runtime.ts';
-import type { VirtualRuntime } from '../../../tests/simulation/virtual-runtime.ts';
-import { subscriber } from '../../../tests/simulation/world.ts';
-import type { CredentialCache } from './credential-cache.ts';
-import { createEapLogins } from './eap.ts';
-import type { EapLogins, EapStep } from './eap.ts';
+import type { SharedState } from '../../../domain/shared-state.ts';
+import type { Credential } from '../../../domain/subscriber.ts';
+import type { EapMethod } from '../../../protocols/eap/method.ts';
+import { eapMd5 } from '../../../protocols/eap/md5.ts';
+import { eapMsChapV2 } from '../../../protocols/eap/mschapv2.ts';
+import { EapType } from '../../../protocols/eap/packet.ts';
+import { answerEap, eapIdentity } from '../../../protocols/eap/peer.ts';
+import type { EapPeer, EapPeerMemory } from '../../../protocols/eap/peer.ts';
+import {
+  AttributeType,
+  PacketCode,
+  findText,
+  parsePacket,
+} from '../../../protocols/radius/packet.ts';
+import type { Packet } from '../../../protocols/radius/packet.ts';
+import { createMemoryState } from '../../../stores/state/memory.ts';
+import { pathFrom, request } from '../../../../tests/simulation/packets.ts';
+import { virtualRuntime } from '../../../../tests/simulation/virtual-runtime.ts';
+import type { VirtualRuntime } from '../../../../tests/simulation/virtual-runtime.ts';
+import { subscriber } from '../../../../tests/simulation/world.ts';
+import type { CredentialCache } from '../credential-cache.ts';
+import { createConversationStore } from './conversation-store.ts';
+import { createEvidenceFinder } from './evidence.ts';
+import type { Seal } from './record.ts';
+import { createEapLogins } from './logins.ts';
+import type { EapLogins, EapStep, Forwarded } from './logins.ts';
 
 const path = pathFrom('10.1.0.1');
 const alice: EapPeer = {
@@ -36,18 +45,41 @@ beforeEach(() => {
   two = createNode(memory);
 });
 
-function createNode(state: SharedState): EapLogins {
+type NodeOptions = {
+  isStateAway?: () => boolean;
+  onStateRecovered?: (listener: () => void) => void;
+  sendCopy?: (id: string, round: number, sealed: Buffer) => Promise<void>;
+  forward?: (owner: number) => Forwarded;
+  methods?: readonly EapMethod[];
+};
+
+let lastOwner = 0;
+
+function createNode(state: SharedState, options: NodeOptions = {}) {
   const known = new Map<string, Credential>([['alice', subscriber('alice')]]);
   const credentials: Pick<CredentialCache, 'find'> = {
     find: (username) => Promise.resolve(known.get(username) ?? null),
   };
-  return createEapLogins({
+  const box: Seal = { seal: (plaintext) => plaintext, open: (sealed) => sealed };
+  const forward = options.forward ?? (() => ({ kind: 'unreachable' }));
+  const conversations = createConversationStore({
     state,
-    credentials: credentials as CredentialCache,
-    methods: [eapMsChapV2, eapMd5],
-    box: { seal: (plaintext) => plaintext, open: (box) => box },
+    box,
+    clock: runtime.clock,
+    isStateAway: options.isStateAway ?? (() => false),
+    onStateRecovered: options.onStateRecovered ?? (() => undefined),
+    sendCopy: options.sendCopy ?? (() => Promise.resolve()),
+  });
+  const logins = createEapLogins({
+    conversations,
+    evidence: createEvidenceFinder({ credentials, state, box }),
+    credentials,
+    methods: options.methods ?? [eapMsChapV2, eapMd5],
+    maxPacketBytes: 1_200,
+    owners: { own: ++lastOwner, forward: (owner) => Promise.resolve(forward(owner)) },
     runtime,
   });
+  return { ...logins, keepCopy: conversations.keepCopy };
 }
 
 /** What the router puts into a packet: the device's answer, and the State it was given. */
@@ -70,10 +102,29 @@ function packetOf({ eap, state }: Turn): Packet {
 const firstTurn: Turn = { eap: eapIdentity('alice', 1), state: undefined };
 
 /** The step of a node, settled with an answer that tells which it was. */
-async function settled(node: EapLogins, packet: Packet, answer: string) {
-  const step = await node.step(packet, path);
-  const bytes = 'settle' in step ? await step.settle(Buffer.from(answer)) : undefined;
-  return { step, sent: step.kind === 'repeat' ? step.answer : bytes };
+async function settled(node: EapLogins, packet: Packet, answer: string, isForwarded = false) {
+  for (;;) {
+    const step = await node.step(packet, path, isForwarded);
+    if (!('settle' in step)) {
+      return { step, sent: 'answer' in step ? wordIn(step.answer) : undefined };
+    }
+    const outcome = await step.settle(answerOf(step, answer));
+    if (outcome.kind === 'again') continue;
+    return { step, sent: outcome.kind === 'send' ? wordIn(outcome.answer) : undefined };
+  }
+}
+
+/** A RADIUS packet around the step's EAP packet, as the real one would be, with a word to know it by. */
+function answerOf(step: EapStep & { eap: Buffer }, word: string): Buffer {
+  return request((writer) => {
+    writer.eapMessage(step.eap);
+    writer.text(AttributeType.UserName, word);
+  }).bytes;
+}
+
+function wordIn(answer: Buffer): string | undefined {
+  const packet = parsePacket(answer);
+  return packet.kind === 'malformed' ? undefined : findText(packet, AttributeType.UserName);
 }
 
 function reply(step: EapStep, peerMemory: EapPeerMemory): Turn & { peerMemory: EapPeerMemory } {
@@ -103,31 +154,41 @@ describe('a packet that comes again', () => {
     await settled(one, packet, 'from one');
     const again = await settled(two, packet, 'from two');
     expect(again.step.kind).toBe('repeat');
-    expect(again.sent?.toString()).toBe('from one');
+    expect(again.sent).toBe('from one');
   });
 
   test('while both nodes work on it has one answer, which both send', async () => {
     const packet = packetOf(await challengeAnswered());
     const both = await Promise.all([settled(one, packet, 'from one'), settled(two, packet, 'two')]);
-    expect(both.map(({ sent }) => sent?.toString())).toEqual(['from one', 'from one']);
+    expect(both.map(({ sent }) => sent)).toEqual(['from one', 'from one']);
   });
 
-  test('after its node died between storing the answer and what follows from it', async () => {
+  test('after its node died before the round was settled is a first one at the other node', async () => {
     const dying = createNode({
       ...memory,
-      setIfAbsent: () => Promise.reject(new Error('the node is dead')),
+      compareAndSet: () => Promise.reject(new Error('the node is dead')),
     });
     const second = await challengeAnswered();
     const packet = packetOf(second);
-    const step = await dying.step(packet, path);
-    if (step.kind !== 'challenge') throw new Error(step.kind);
-    await expect(step.settle(Buffer.from('never sent'))).rejects.toThrow('the node is dead');
+    await expect(settled(dying, packet, 'never sent')).rejects.toThrow('the node is dead');
 
-    const again = await settled(two, packet, 'another');
-    expect(again.sent?.toString()).toBe('never sent');
-    // The device has that answer, and what it says to it is understood.
-    const third = reply(step, second.peerMemory);
+    const proof = await settled(two, packet, 'proof');
+    expect(proof.sent).toBe('proof');
+    const third = reply(proof.step, second.peerMemory);
     expect((await two.step(packetOf(third), path)).kind).toBe('success');
+  });
+
+  test('after its node died when the round was settled gets the answer that was never sent', async () => {
+    const dying = createNode({
+      ...memory,
+      async compareAndSet(...change) {
+        await memory.compareAndSet(...change);
+        throw new Error('the node is dead');
+      },
+    });
+    const packet = packetOf(await challengeAnswered());
+    await expect(settled(dying, packet, 'never sent')).rejects.toThrow('the node is dead');
+    expect((await settled(two, packet, 'another')).sent).toBe('never sent');
   });
 });
 
@@ -138,12 +199,12 @@ describe('the same answer of the device in a new packet', () => {
     await settled(one, lost, 'lost on the way');
     const anew = packetOf(second);
     const proof = await settled(two, anew, 'the second answer');
-    expect(proof.sent?.toString()).toBe('the second answer');
+    expect(proof.sent).toBe('the second answer');
+    // Each packet keeps its own answer.
+    expect((await settled(two, lost, 'x')).sent).toBe('lost on the way');
+    expect((await settled(one, anew, 'x')).sent).toBe('the second answer');
     const third = reply(proof.step, second.peerMemory);
     expect((await settled(one, packetOf(third), 'accept')).step.kind).toBe('success');
-    // Each packet keeps its own answer.
-    expect((await settled(two, lost, 'x')).sent?.toString()).toBe('lost on the way');
-    expect((await settled(one, anew, 'x')).sent?.toString()).toBe('the second answer');
   });
 
   test('has its own answer when two nodes work on the two packets at once', async () => {
@@ -152,7 +213,7 @@ describe('the same answer of the device in a new packet', () => {
       settled(one, packetOf(second), 'from one'),
       settled(two, packetOf(second), 'from two'),
     ]);
-    expect(both.map(({ sent }) => sent?.toString())).toEqual(['from one', 'from two']);
+    expect(both.map(({ sent }) => sent)).toEqual(['from one', 'from two']);
   });
 
   test('is not taken for ever', async () => {
@@ -162,6 +223,16 @@ describe('the same answer of the device in a new packet', () => {
     expect(kinds.slice(0, 8)).toEqual(Array.from({ length: 8 }, () => 'challenge'));
     expect(kinds.slice(8)).toEqual(['discard', 'discard']);
   });
+});
+
+test('a packet of a round that is over comes too late: no answer, and no harm', async () => {
+  const second = await challengeAnswered();
+  const late = packetOf(second);
+  const proof = await settled(two, late, 'proof');
+  const third = packetOf(reply(proof.step, second.peerMemory));
+  expect((await settled(one, third, 'accept')).sent).toBe('accept');
+  expect((await two.step(late, path)).kind).toBe('discard');
+  expect((await settled(two, third, 'x')).sent).toBe('accept');
 });
 
 test('another answer to a State that has been used is discarded', async () => {
@@ -194,7 +265,8 @@ describe('a conversation nobody knows is lost', () => {
 
   test('because what is stored cannot be opened', async () => {
     const second = await challengeAnswered();
-    const key = `eap_session:${second.state?.toString('hex')}`;
+    const key = `eap_session:${second.state?.toString('hex', 0, 8)}`;
+    expect(await memory.exists(key)).toBe(true);
     await memory.set(key, Buffer.from('sealed with a key that is gone'), 1_000);
     expect((await one.step(packetOf(second), path)).kind).toBe('lost');
   });
@@ -217,5 +289,237 @@ test('a wrong password fails, and a name that does not exist looks the same', as
       step = (await settled(one, packetOf(turn), 'c')).step;
     }
     expect(step).toMatchObject({ kind: 'failure', reason: 'wrong-password', method: 'eap-md5' });
+  }
+});
+
+describe('a conversation that is not in the shared state', () => {
+  const answerOfOwner: Forwarded = { kind: 'answer', answer: Buffer.from('of the owner') };
+
+  test('is asked of the node that gave the last answer, and of nobody else', async () => {
+    const asked: number[] = [];
+    const forward = (owner: number): Forwarded => {
+      asked.push(owner);
+      return answerOfOwner;
+    };
+    const lonely = createNode(createMemoryState({ clock: runtime.clock }), { forward });
+    const packet = packetOf(await challengeAnswered());
+    expect(await lonely.step(packet, path)).toEqual({ ...answerOfOwner, kind: 'forwarded' });
+    expect(asked).toHaveLength(1);
+    // What was forwarded is not forwarded again: two nodes that do not know it would do so for ever.
+    expect((await lonely.step(packet, path, true)).kind).toBe('lost');
+    expect(asked).toHaveLength(1);
+  });
+
+  test('is lost when that node cannot be reached, and silent when it says nothing', async () => {
+    const packet = packetOf(await challengeAnswered());
+    const empty = createMemoryState({ clock: runtime.clock });
+    expect((await createNode(empty).step(packet, path)).kind).toBe('lost');
+    const silent = createNode(empty, { forward: () => ({ kind: 'silent' }) });
+    expect((await silent.step(packet, path)).kind).toBe('discard');
+  });
+});
+
+describe('while the shared state is away', () => {
+  /** A node that had the shared state until now, and has an empty memory of its own instead. */
+  function outage(options: NodeOptions = {}) {
+    let isAway = false;
+    let recovered = () => {};
+    const own = createMemoryState({ clock: runtime.clock });
+    const at = () => (isAway ? own : memory);
+    const state: SharedState = {
+      ...memory,
+      get: (key) => at().get(key),
+      setIfAbsent: (...args) => at().setIfAbsent(...args),
+      compareAndSet: (...args) => at().compareAndSet(...args),
+    };
+    const node = createNode(state, {
+      ...options,
+      isStateAway: () => isAway,
+      onStateRecovered: (listener) => {
+        recovered = listener;
+      },
+    });
+    return {
+      node,
+      begin: () => void (isAway = true),
+      end() {
+        isAway = false;
+        recovered();
+      },
+    };
+  }
+
+  test('a conversation goes on at the node that gave the last answer', async () => {
+    const { node, begin } = outage();
+    const second = reply((await settled(node, packetOf(firstTurn), 'challenge')).step, undefined);
+    begin();
+    const proof = await settled(node, packetOf(second), 'proof');
+    const third = reply(proof.step, second.peerMemory);
+    expect((await settled(node, packetOf(third), 'accept')).step.kind).toBe('success');
+  });
+
+  test('another node takes over when the owner is out of reach, from a copy', async () => {
+    const heir = outage();
+    heir.begin();
+    const owner = outage({
+      sendCopy: (...copy) => Promise.resolve(heir.node.keepCopy(...copy)),
+    });
+    owner.begin();
+    const second = reply((await settled(owner.node, packetOf(firstTurn), 'c')).step, undefined);
+    const proof = await settled(owner.node, packetOf(second), 'proof');
+    const third = packetOf(reply(proof.step, second.peerMemory));
+    expect((await settled(heir.node, third, 'accept')).step.kind).toBe('success');
+    expect((await settled(heir.node, third, 'x')).sent).toBe('accept');
+  });
+
+  test('and not while the owner answers', async () => {
+    const answerOfOwner: Forwarded = { kind: 'answer', answer: Buffer.from('of the owner') };
+    const heir = outage({ forward: () => answerOfOwner });
+    heir.begin();
+    const owner = outage({
+      sendCopy: (...copy) => Promise.resolve(heir.node.keepCopy(...copy)),
+    });
+    owner.begin();
+    const second = reply((await settled(owner.node, packetOf(firstTurn), 'c')).step, undefined);
+    expect((await heir.node.step(packetOf(second), path)).kind).toBe('forwarded');
+  });
+
+  test('one that nobody here knows gets no answer: the shared state may have it', async () => {
+    const second = await challengeAnswered();
+    const { node, begin, end } = outage();
+    begin();
+    expect((await node.step(packetOf(second), path)).kind).toBe('away');
+    end();
+    expect((await settled(node, packetOf(second), 'proof')).step.kind).toBe('challenge');
+  });
+
+  test('and afterwards, although the shared state has an older round', async () => {
+    const { node, begin, end } = outage();
+    const second = reply((await settled(node, packetOf(firstTurn), 'challenge')).step, undefined);
+    begin();
+    const proof = await settled(node, packetOf(second), 'proof');
+    end();
+    const third = reply(proof.step, second.peerMemory);
+    expect((await settled(node, packetOf(third), 'accept')).step.kind).toBe('success');
+  });
+
+  test('long after an outage only the shared state counts', async () => {
+    const { node, begin, end } = outage();
+    const second = reply((await settled(node, packetOf(firstTurn), 'challenge')).step, undefined);
+    begin();
+    const proof = await settled(node, packetOf(second), 'proof');
+    end();
+    await runtime.scheduler.run(61_000);
+    const third = reply(proof.step, second.peerMemory);
+    expect((await settled(node, packetOf(third), 'accept')).step.kind).toBe('lost');
+  });
+});
+
+describe('a round that two nodes work out', () => {
+  test('comes out the same: the same random numbers, the same clock', async () => {
+    const drawn: string[] = [];
+    const drawing: EapMethod = {
+      ...eapMsChapV2,
+      step(state, input) {
+        drawn.push(`${input.random.toString('hex')} ${input.nowMs}`);
+        return eapMsChapV2.step(state, input);
+      },
+    };
+    const nodes = [
+      createNode(memory, { methods: [drawing] }),
+      createNode(memory, { methods: [drawing] }),
+    ];
+    const second = await challengeAnswered();
+    await runtime.scheduler.run(1_234);
+    for (const node of nodes) await node.step(packetOf(second), path);
+    expect(drawn).not.toEqual([]);
+    expect(new Set(drawn).size).toBe(1);
+  });
+
+  test('draws other numbers for another answer of the device', async () => {
+    const drawn = new Set<string>();
+    const drawing: EapMethod = {
+      ...eapMsChapV2,
+      step(_state, input) {
+        drawn.add(input.random.toString('hex'));
+        drawn.add(input.fresh.toString('hex'));
+        return { kind: 'discard', reason: 'malformed' };
+      },
+    };
+    const node = createNode(memory, { methods: [drawing] });
+    const second = await challengeAnswered();
+    for (let i = 0; i < 3; i++) {
+      const eap = Buffer.from(second.eap);
+      eap.writeUInt8(i, 20);
+      await node.step(packetOf({ ...second, eap }), path);
+    }
+    expect(drawn.size).toBe(6);
+  });
+});
+
+test('a conversation that only one process can go on with is never looked for here', async () => {
+  const bound: EapMethod = {
+    ...eapMsChapV2,
+    start(input) {
+      const { data, state } = eapMsChapV2.start(input);
+      return { data, state: { ...state, tunnel: { connection: { engine: 'native', id: 'x' } } } };
+    },
+  };
+  const owner = createNode(memory, { methods: [bound] });
+  const other = createNode(memory, {
+    methods: [bound],
+    forward: () => ({ kind: 'answer', answer: Buffer.from('of the owner') }),
+  });
+  const second = reply((await settled(owner, packetOf(firstTurn), 'challenge')).step, undefined);
+  expect((await other.step(packetOf(second), path)).kind).toBe('forwarded');
+  expect((await owner.step(packetOf(second), path)).kind).toBe('challenge');
+});
+
+test.each([
+  { mtu: undefined, expected: 1_200 },
+  { mtu: 1_400, expected: 1_200 },
+  { mtu: 600, expected: 596 },
+  { mtu: 10, expected: 128 },
+])(
+  'a link that carries $mtu bytes gets EAP packets of at most $expected',
+  async ({ mtu, expected }) => {
+    const asked: number[] = [];
+    const asking: EapMethod = {
+      ...eapMsChapV2,
+      step(_state, { maxPacketBytes }) {
+        asked.push(maxPacketBytes);
+        return { kind: 'discard', reason: 'malformed' };
+      },
+    };
+    const second = await challengeAnswered();
+    const packet = request((writer) => {
+      writer.eapMessage(second.eap);
+      if (second.state !== undefined) writer.bytes(AttributeType.State, second.state);
+      if (mtu !== undefined) writer.integer(12, mtu);
+    });
+    await createNode(memory, { methods: [asking] }).step(packet, path);
+    expect(asked).toEqual([expected]);
+  },
+);
+
+test('a TLS session is remembered when the login was granted, and only then', async () => {
+  const session = {
+    id: 'ab'.repeat(16),
+    value: Buffer.from('secret of the session'),
+    lifetimeMs: 9_000,
+  };
+  const granting: EapMethod = {
+    ...eapMsChapV2,
+    step: () => ({ kind: 'success', username: 'alice', session }),
+  };
+  const node = createNode(memory, { methods: [granting] });
+  for (const [code, isThere] of [
+    [PacketCode.AccessReject, false],
+    [PacketCode.AccessAccept, true],
+  ] as const) {
+    const step = await node.step(packetOf(await challengeAnswered()), path);
+    if (!('settle' in step)) throw new Error(step.kind);
+    await step.settle(Buffer.of(code));
+    expect(await memory.exists(`tls_session:${session.id}`)).toBe(isThere);
   }
 });

@@ -1,40 +1,70 @@
 // EAP conversations that any node can go on with (promise 4). RFC 3579 §2, RFC 3748 §4.
 //
-// A conversation lies sealed in the shared state under the State attribute that its next request
-// carried, and every round has a new one. A round is settled by one compare-and-set that stores the
-// answer together with what follows from it, before the answer is sent: whichever node is killed in
-// between, a retransmission finds either the old round or the whole new one. Whoever comes second
-// sends the stored answer. A router that turns to its other server often puts the device's answer
-// into a new packet: that settles the same round once more, with an answer of its own.
+// A conversation is one record in the shared state (record.ts). Its State attribute is new in every
+// round, and names the node that gave the last answer. A round is settled by one compare-and-set that
+// stores the answer together with what follows from it, before the answer is sent: whichever node is
+// killed in between, a retransmission finds either the old round or the whole new one. Whoever comes
+// second sends what was stored. A router that turns to its other server often puts the device's answer
+// into a new packet: that gets an answer of its own, around the same EAP packet.
+//
+// A round that two nodes work out at once comes out the same (MethodInput.random): even where the
+// compare-and-set cannot reach everybody, no key of a TLS connection meets one counter with two texts.
 
-import { createHash } from 'node:crypto';
-import type { RejectReason } from '../../domain/access.ts';
-import type { SharedState } from '../../domain/shared-state.ts';
-import type { Credential } from '../../domain/subscriber.ts';
+import { createHash, createHmac } from 'node:crypto';
+import type { RejectReason } from '../../../domain/access.ts';
+import type { Credential } from '../../../domain/subscriber.ts';
 import {
   continueConversation,
   mppeKeysOf,
   startConversation,
-} from '../../protocols/eap/conversation.ts';
-import type { ConversationOutcome, ConversationState } from '../../protocols/eap/conversation.ts';
-import { RANDOM_BYTES } from '../../protocols/eap/method.ts';
-import type { EapMethod, Evidence } from '../../protocols/eap/method.ts';
-import { encodeEapFailure } from '../../protocols/eap/packet.ts';
-import { AttributeType, concatAttribute, findValue } from '../../protocols/radius/packet.ts';
-import type { Packet } from '../../protocols/radius/packet.ts';
-import type { Runtime } from '../../runtime/runtime.ts';
-import type { CredentialCache } from './credential-cache.ts';
-import { fingerprint } from './fingerprint.ts';
-import { isSamePassword } from './login.ts';
+} from '../../../protocols/eap/conversation.ts';
+import type {
+  ConversationInput,
+  ConversationOutcome,
+  ConversationState,
+} from '../../../protocols/eap/conversation.ts';
+import { RANDOM_BYTES } from '../../../protocols/eap/method.ts';
+import type { EapFailureReason, EapMethod, Evidence } from '../../../protocols/eap/method.ts';
+import { encodeEapFailure } from '../../../protocols/eap/packet.ts';
+import { holdsNativeConnection } from '../../../protocols/tls/engine.ts';
+import {
+  AttributeType,
+  PacketCode,
+  concatAttribute,
+  findInteger,
+  findValue,
+  parsePacket,
+} from '../../../protocols/radius/packet.ts';
+import type { Packet } from '../../../protocols/radius/packet.ts';
+import type { Runtime } from '../../../runtime/runtime.ts';
+import type { CredentialCache } from '../credential-cache.ts';
+import { fingerprint } from '../fingerprint.ts';
+import { countConversations } from './conversation-count.ts';
+import { STATE_RANDOM_BYTES, encodeState, readState } from './conversation-owner.ts';
+import type { ConversationStateName } from './conversation-owner.ts';
+import type { ConversationStore, Held } from './conversation-store.ts';
+import type { EvidenceFinder } from './evidence.ts';
+import { afterRound, settledOutcome, withGiven } from './record.ts';
+import type { ConversationRecord, Ending, Given, SettledOutcome, SettledRound } from './record.ts';
 
 export type EapStep =
   | { kind: 'discard' }
   /** Answered before, by this node or another. */
   | { kind: 'repeat'; answer: Buffer }
+  /** Answered by the node whose conversation it is. */
+  | { kind: 'forwarded'; answer: Buffer }
   /** We know nothing of this conversation: only a Reject lets the subscriber start anew. */
   | { kind: 'lost'; eap: Buffer }
+  /** Nor can we: the shared state is away, and will be back when the router asks again. */
+  | { kind: 'away' }
   | ({ kind: 'challenge'; eap: Buffer; state: Buffer } & Settling)
-  | ({ kind: 'failure'; eap: Buffer; method: string; reason: RejectReason } & Settling)
+  | ({
+      kind: 'failure';
+      eap: Buffer;
+      method: string;
+      reason: RejectReason;
+      detail?: string;
+    } & Settling)
   | ({
       kind: 'success';
       eap: Buffer;
@@ -44,199 +74,302 @@ export type EapStep =
       username: string;
       credential: Credential;
       keys?: { recvKey: Buffer; sendKey: Buffer };
+      /** For routers that ask for EAP-Key-Name. RFC 4072 §4.1.4. */
+      sessionId?: Buffer;
     } & Settling);
 
 type Settling = {
-  /** Stores the answer for the cluster and gives the one to send; undefined: send nothing. */
-  settle(answer: Buffer): Promise<Buffer | undefined>;
+  /** Stores the answer for the cluster, and says what to do. */
+  settle(answer: Buffer): Promise<Settled>;
 };
+
+export type Settled =
+  | { kind: 'send'; answer: Buffer }
+  /** Another packet has settled this round meanwhile: take the step again, from what was stored. */
+  | { kind: 'again' }
+  | { kind: 'silent' };
 
 export type EapLogins = {
-  step(packet: Packet, path: Buffer): Promise<EapStep>;
+  /** `isForwarded`: by another node, which believes that the conversation is ours. */
+  step(packet: Packet, path: Buffer, isForwarded?: boolean): Promise<EapStep>;
 };
 
-export type Seal = {
-  seal(plaintext: Buffer, context: string): Buffer;
-  open(box: Buffer, context: string): Buffer;
+/** The other nodes, for conversations that only one of them knows. */
+export type Owners = {
+  /** What this node is called in the State attributes that it gives out. */
+  readonly own: number;
+  /** `silent`: the owner has no answer. `unreachable`: there is no such node, or not any more. */
+  forward(owner: number, packet: Packet, path: Buffer): Promise<Forwarded>;
+};
+export type Forwarded =
+  | { kind: 'answer'; answer: Buffer }
+  | { kind: 'silent' }
+  | { kind: 'unreachable' };
+
+export type EapLoginsOptions = {
+  conversations: ConversationStore;
+  evidence: EvidenceFinder;
+  credentials: Pick<CredentialCache, 'find'>;
+  /** The best first. */
+  methods: readonly EapMethod[];
+  /** EAP packets are not longer, whatever the router says its link carries. */
+  maxPacketBytes: number;
+  owners: Owners;
+  runtime: Runtime;
 };
 
-/** A waiting round, or a settled one that a retransmission may still ask for. Plain JSON. */
-type Round = {
-  conversation: ConversationState;
-  /** `eap`: the digest of the device's answer, the only one that this round takes. */
-  settled?: { eap: string; given: Given[] };
-};
-type Given = { request: string; answer: string; next?: Next };
-type Next = { state: string; conversation: ConversationState };
+/** A device's answer in one packet, and the conversation that it belongs to. */
+type Turn = { id: string; held: Held; eap: Buffer; eapDigest: string; request: string };
 
-type Loaded = { raw: Buffer; round: Round };
-
-/** Someone may have to find their password first. */
-const CONVERSATION_MS = 300_000;
-const SETTLED_MS = 30_000;
-const STATE_BYTES = 16;
 /** Packets that may bring the same answer of the device: it repeats itself, to two servers each time. */
 const MAX_GIVEN = 8;
-const NO_SUCH_SUBSCRIBER: Evidence = { kind: 'password', password: null };
+/** A method asks for a session, the owner of a ticket and a password; then it knows. */
+const MAX_NEEDS = 8;
+/** Together the random part of the State: the conversation's name, and the round's. */
+const ID_BYTES = 8;
+const TOKEN_BYTES = STATE_RANDOM_BYTES - ID_BYTES;
 
-export function createEapLogins(options: {
-  state: SharedState;
-  credentials: CredentialCache;
-  methods: readonly EapMethod[];
-  box: Seal;
-  runtime: Runtime;
-}): EapLogins {
-  const { state, credentials, methods, box, runtime } = options;
-  const active = countActive(runtime);
+export function createEapLogins(options: EapLoginsOptions): EapLogins {
+  const { conversations, evidence, credentials, owners, methods, runtime } = options;
+  const active = countConversations(runtime);
 
-  async function load(stateHex: string): Promise<Loaded | undefined> {
-    const raw = await state.get(keyOf(stateHex));
-    if (raw === undefined) return undefined;
-    try {
-      const round = JSON.parse(box.open(raw, keyOf(stateHex)).toString()) as Round;
-      return { raw, round };
-    } catch {
-      return undefined; // sealed under a key that is gone: as good as lost
+  /** A conversation without a State is new. */
+  function begin(eap: Buffer, packet: Packet): EapStep {
+    const seed = runtime.random.bytes(RANDOM_BYTES);
+    const startedAtMs = runtime.clock.nowMs();
+    const outcome = startConversation(eap, inputFor(packet, eap, seed, startedAtMs));
+    if (outcome.kind === 'failure') {
+      return failed(settledOutcome(outcome), 'eap', eap, (answer) =>
+        Promise.resolve({ kind: 'send', answer }),
+      );
     }
+    if (outcome.kind !== 'challenge') return { kind: 'discard' };
+
+    const id = runtime.random.bytes(ID_BYTES).toString('hex');
+    const token = newToken();
+    const record: ConversationRecord = {
+      round: 0,
+      token,
+      conversation: outcome.state,
+      seed: seed.toString('hex'),
+      startedAtMs,
+      over: [],
+    };
+    return challenge(outcome.eap, id, record, async (answer) => {
+      if (!(await conversations.insert(id, record))) return { kind: 'silent' };
+      active.goesOn(id);
+      return { kind: 'send', answer };
+    });
   }
 
-  function seal(stateHex: string, round: Round): Buffer {
-    return box.seal(Buffer.from(JSON.stringify(round)), keyOf(stateHex));
-  }
-
-  async function storeNext(next: Next | undefined): Promise<void> {
-    if (next === undefined) return;
-    const round: Round = { conversation: next.conversation };
-    await state.setIfAbsent(keyOf(next.state), seal(next.state, round), CONVERSATION_MS);
-  }
-
-  /** The outcome, with the password looked up if the method asks for one. */
-  async function proceed(
-    advance: (evidence: Evidence | undefined) => ConversationOutcome,
-  ): Promise<{ outcome: ConversationOutcome; credential: Credential | null }> {
-    const first = advance(undefined);
-    if (first.kind !== 'needs-password') return { outcome: first, credential: null };
-    const credential = await credentials.find(first.username);
-    if (credential === null && first.given === undefined) {
-      return { outcome: advance(NO_SUCH_SUBSCRIBER), credential };
-    }
-    const expected = credential?.password ?? null;
-    const evidence: Evidence =
-      first.given === undefined
-        ? { kind: 'password', password: expected }
-        : { kind: 'verdict', isRight: expected !== null && isSamePassword(first.given, expected) };
-    return { outcome: advance(evidence), credential };
-  }
-
-  async function toStep(
-    outcome: ConversationOutcome,
-    credential: Credential | null,
-    method: string,
-    settleWith: (answer: Buffer, next: Next | undefined) => Promise<Buffer | undefined>,
+  async function goOn(
+    { random, kind, owner }: ConversationStateName,
+    eap: Buffer,
+    packet: Packet,
+    path: Buffer,
+    mayForward: boolean,
   ): Promise<EapStep> {
-    switch (outcome.kind) {
-      case 'discard':
-      case 'needs-password': // asked for again after the evidence: the method makes no sense
-        return { kind: 'discard' };
-      case 'challenge': {
-        const stateBytes = runtime.random.bytes(STATE_BYTES);
-        const next = { state: stateBytes.toString('hex'), conversation: outcome.state };
-        active.began(next.state);
-        return {
-          kind: 'challenge',
-          eap: outcome.eap,
-          state: stateBytes,
-          settle: (answer) => settleWith(answer, next),
-        };
-      }
-      case 'failure':
-        return {
-          kind: 'failure',
-          eap: outcome.eap,
-          method,
-          reason: outcome.reason === 'wrong-password' ? 'wrong-password' : 'method-refused',
-          settle: (answer) => settleWith(answer, undefined),
-        };
-      case 'success': {
-        const holder = credential ?? (await credentials.find(outcome.username));
-        const settle = (answer: Buffer) => settleWith(answer, undefined);
-        const failureEap = encodeEapFailure(outcome.eap.readUInt8(1));
-        if (holder === null) {
-          return { kind: 'failure', eap: failureEap, method, reason: 'unknown-subscriber', settle };
-        }
-        return {
-          kind: 'success',
-          eap: outcome.eap,
-          failureEap,
-          method,
-          username: outcome.username,
-          credential: holder,
-          ...(outcome.msk === undefined ? {} : { keys: mppeKeysOf(outcome.msk) }),
-          settle,
-        };
-      }
+    const isElsewhere = mayForward && owner !== owners.own;
+    const notHere = () => (isElsewhere ? askOwner(owner, eap, packet, path) : unknown(eap));
+    if (isElsewhere && kind === 'local-only') return notHere();
+    if (isElsewhere && conversations.isStateAway()) {
+      const answered = await askOwner(owner, eap, packet, path);
+      // Out of reach: should it be dead, a copy of the conversation may be here.
+      return answered.kind === 'away'
+        ? goOn({ random, kind, owner }, eap, packet, path, false)
+        : answered;
     }
-  }
 
-  async function begin(eap: Buffer): Promise<EapStep> {
-    const input = { offered: methods, random: runtime.random.bytes(RANDOM_BYTES) };
-    const outcome = startConversation(eap, input);
-    return toStep(outcome, null, 'eap', async (answer, next) => {
-      await storeNext(next);
-      return answer;
-    });
-  }
-
-  async function goOn(stateHex: string, eap: Buffer, request: string): Promise<EapStep> {
-    const loaded = await load(stateHex);
-    if (loaded === undefined) {
-      return { kind: 'lost', eap: encodeEapFailure(eap.length > 1 ? eap.readUInt8(1) : 0) };
-    }
-    const { conversation, settled } = loaded.round;
+    const id = random.toString('hex', 0, ID_BYTES);
+    const token = random.toString('hex', ID_BYTES);
+    const held = await conversations.find(id);
+    if (held === undefined) return notHere();
+    const { record } = held;
     const eapDigest = createHash('sha256').update(eap).digest('base64url');
-    const given = settled?.given.find((each) => each.request === request);
-    if (given !== undefined) return { kind: 'repeat', answer: await repeat(given) };
-    // Another answer to a State that has been used: an attack, or a very confused router.
-    if (settled !== undefined && settled.eap !== eapDigest) return { kind: 'discard' };
-    if (settled !== undefined && settled.given.length >= MAX_GIVEN) return { kind: 'discard' };
-
-    const random = runtime.random.bytes(RANDOM_BYTES);
-    const { outcome, credential } = await proceed((evidence) =>
-      continueConversation(conversation, eap, {
-        offered: methods,
-        random,
-        ...(evidence === undefined ? {} : { evidence }),
-      }),
-    );
-
-    return toStep(outcome, credential, methodName(conversation), async (answer, next) => {
-      const mine: Given = {
-        request,
-        answer: answer.toString('base64'),
-        ...(next === undefined ? {} : { next }),
-      };
-      let present: Loaded | undefined = loaded;
-      while (present !== undefined) {
-        const before: Round['settled'] = present.round.settled ?? { eap: eapDigest, given: [] };
-        const first = before.given.find((each) => each.request === request);
-        if (first !== undefined) return repeat(first);
-        if (before.eap !== eapDigest || before.given.length >= MAX_GIVEN) return undefined;
-        const after = { conversation, settled: { eap: eapDigest, given: [...before.given, mine] } };
-        const sealed = seal(stateHex, after);
-        if (await state.compareAndSet(keyOf(stateHex), present.raw, sealed, SETTLED_MS)) {
-          active.ended(stateHex);
-          await storeNext(next);
-          return answer;
-        }
-        present = await load(stateHex); // another node was faster, with this packet or another
-      }
-      return undefined;
-    });
+    const turn: Turn = { id, held, eap, eapDigest, request: fingerprint(packet, path) };
+    const { last } = record;
+    if (last?.token === token) return takeAgain(last, turn);
+    if (record.token === token && record.conversation !== null) {
+      return takeFirst(record.conversation, turn, packet);
+    }
+    // A duplicate that was long on its way: the device has had the answer, and has gone on.
+    if (record.over.includes(token)) return { kind: 'discard' };
+    // A round that the shared state lost in a failover: its owner may have it.
+    return notHere();
   }
 
-  async function repeat(given: Given): Promise<Buffer> {
-    await storeNext(given.next); // the node that settled this may have died before it stored it
-    return Buffer.from(given.answer, 'base64');
+  /** The answer that the conversation waits for. */
+  async function takeFirst(
+    conversation: ConversationState,
+    turn: Turn,
+    packet: Packet,
+  ): Promise<EapStep> {
+    const { record } = turn.held;
+    const seed = Buffer.from(record.seed, 'hex');
+    const input = inputFor(packet, turn.eap, seed, record.startedAtMs);
+    const { outcome, credential } = await workOut(conversation, turn.eap, input);
+    if (!isEnding(outcome)) return { kind: 'discard' };
+
+    const method = methodName(conversation);
+    const round = { method, eap: turn.eapDigest, ending: outcome, nextToken: newToken() };
+    const settle = settling(turn, (given) => afterRound(record, round, given));
+    if (outcome.kind === 'challenge') {
+      const next = { token: round.nextToken, conversation: outcome.state };
+      return challenge(outcome.eap, turn.id, next, settle);
+    }
+    return finished(settledOutcome(outcome), method, turn.eap, credential, settle);
+  }
+
+  /** An answer that the conversation has had before. */
+  async function takeAgain(last: SettledRound, turn: Turn): Promise<EapStep> {
+    const before = last.given.find(({ request }) => request === turn.request);
+    if (before !== undefined) {
+      return { kind: 'repeat', answer: Buffer.from(before.answer, 'base64') };
+    }
+    // Another answer to a State that has been used: an attack, or a very confused router.
+    if (last.eap !== turn.eapDigest || last.given.length >= MAX_GIVEN) return { kind: 'discard' };
+
+    const { record } = turn.held;
+    const settle = settling(turn, (given) => withGiven(record, last, given));
+    if (last.outcome.kind !== 'challenge') {
+      return finished(last.outcome, last.method, turn.eap, undefined, settle);
+    }
+    const request = requestIn(last.given[0]);
+    if (request === undefined) return { kind: 'discard' };
+    return challenge(request, turn.id, record, settle);
+  }
+
+  /** What follows from the device's answer, with everything looked up that the method asks for. */
+  async function workOut(
+    conversation: ConversationState,
+    eap: Buffer,
+    input: ConversationInput,
+  ): Promise<{ outcome: ConversationOutcome; credential?: Credential | null }> {
+    let state = conversation;
+    let known: Evidence = { kind: 'not-yet' };
+    let found: { username: string; credential?: Credential | null } | undefined;
+    for (let needs = 0; needs < MAX_NEEDS; needs++) {
+      const outcome = await continueConversation(state, eap, { ...input, evidence: known });
+      if (isEnding(outcome) || outcome.kind === 'discard') {
+        const isFound = outcome.kind === 'success' && outcome.username === found?.username;
+        return isFound ? { outcome, ...found } : { outcome };
+      }
+      const { evidence: answer, ...who } = await evidence.find(outcome);
+      known = answer;
+      if (outcome.kind !== 'needs-session') found = { username: outcome.username, ...who };
+      ({ state } = outcome);
+    }
+    return { outcome: { kind: 'discard', reason: 'malformed' } };
+  }
+
+  function challenge(
+    eap: Buffer,
+    id: string,
+    next: Pick<ConversationRecord, 'token' | 'conversation'>,
+    settle: Settling['settle'],
+  ): EapStep {
+    const random = Buffer.from(id + next.token, 'hex');
+    const kind = isOurs(next.conversation) ? 'local-only' : 'shared';
+    return {
+      kind: 'challenge',
+      eap,
+      state: encodeState({ random, kind, owner: owners.own }),
+      settle,
+    };
+  }
+
+  /** `found`: who it is, if that has been looked up already. */
+  async function finished(
+    outcome: SettledOutcome,
+    method: string,
+    eap: Buffer,
+    found: Credential | null | undefined,
+    settle: Settling['settle'],
+  ): Promise<EapStep> {
+    if (outcome.kind !== 'success') return failed(outcome, method, eap, settle);
+    const { username, msk, sessionId } = outcome;
+    const credential = found ?? (await credentials.find(username));
+    const failureEap = encodeEapFailure(identifierOf(eap));
+    if (credential === null) {
+      return { kind: 'failure', eap: failureEap, method, reason: 'unknown-subscriber', settle };
+    }
+    return {
+      kind: 'success',
+      eap: Buffer.from(outcome.eap, 'base64'),
+      failureEap,
+      method,
+      username,
+      credential,
+      ...(msk === undefined ? {} : { keys: mppeKeysOf(Buffer.from(msk, 'base64')) }),
+      ...(sessionId === undefined ? {} : { sessionId: Buffer.from(sessionId, 'base64') }),
+      settle,
+    };
+  }
+
+  function settling(turn: Turn, after: (given: Given) => ConversationRecord): Settling['settle'] {
+    const { id, held, request } = turn;
+    return async (answer) => {
+      const next = after({ request, answer: answer.toString('base64') });
+      if (!(await conversations.replace(id, held, next))) return { kind: 'again' };
+      if (next.conversation !== null) active.goesOn(id);
+      else {
+        active.ended(id);
+        await rememberSession(next.last?.outcome, answer);
+      }
+      return { kind: 'send', answer };
+    };
+  }
+
+  /** A login that was granted may be short the next time; without this it is long once more. */
+  async function rememberSession(outcome: SettledOutcome | undefined, answer: Buffer) {
+    if (outcome?.kind !== 'success' || outcome.session === undefined) return;
+    if (answer[0] !== PacketCode.AccessAccept) return;
+    const { id, value, lifetimeMs } = outcome.session;
+    try {
+      await evidence.remember({ id, value: Buffer.from(value, 'base64'), lifetimeMs });
+    } catch (error) {
+      runtime.log.debug('could not remember a TLS session', { error });
+    }
+  }
+
+  async function askOwner(
+    owner: number,
+    eap: Buffer,
+    packet: Packet,
+    path: Buffer,
+  ): Promise<EapStep> {
+    const forwarded = await owners.forward(owner, packet, path);
+    switch (forwarded.kind) {
+      case 'answer':
+        return { kind: 'forwarded', answer: forwarded.answer };
+      case 'silent':
+        return { kind: 'discard' };
+      case 'unreachable':
+        return unknown(eap);
+    }
+  }
+
+  function unknown(eap: Buffer): EapStep {
+    return conversations.isStateAway() ? { kind: 'away' } : lost(eap);
+  }
+
+  function inputFor(
+    packet: Packet,
+    eap: Buffer,
+    seed: Buffer,
+    startedAtMs: number,
+  ): ConversationInput {
+    return {
+      offered: methods,
+      random: createHmac('sha256', seed).update(eap).digest(),
+      fresh: runtime.random.bytes(RANDOM_BYTES),
+      nowMs: startedAtMs,
+      maxPacketBytes: packetBytesFor(packet, options.maxPacketBytes),
+    };
+  }
+
+  function newToken(): string {
+    return runtime.random.bytes(TOKEN_BYTES).toString('hex');
   }
 
   function methodName(conversation: ConversationState): string {
@@ -246,43 +379,76 @@ export function createEapLogins(options: {
   }
 
   return {
-    step(packet, path) {
+    async step(packet, path, isForwarded = false) {
       const eap = concatAttribute(packet, AttributeType.EapMessage) ?? Buffer.alloc(0);
-      const stateAttribute = findValue(packet, AttributeType.State);
-      if (stateAttribute === undefined) return begin(eap);
-      return goOn(stateAttribute.toString('hex'), eap, fingerprint(packet, path));
+      const state = findValue(packet, AttributeType.State);
+      if (state === undefined) return begin(eap, packet);
+      const name = readState(state);
+      return name === undefined ? lost(eap) : goOn(name, eap, packet, path, !isForwarded);
     },
   };
 }
 
-function keyOf(stateHex: string): string {
-  return `eap_session:${stateHex}`;
+/** Whether only this process can go on with it. */
+function isOurs(conversation: ConversationState | null): boolean {
+  return conversation?.stage === 'method' && holdsNativeConnection(conversation.state);
 }
 
-/** Conversations that this node has begun a round of and not seen the end of. */
-function countActive(runtime: Runtime) {
-  const expiresAtMs = new Map<string, number>();
-  runtime.metrics.measured(
-    'radius_sessions_active',
-    'Sessions open now, by type.',
-    () => {
-      const nowMs = runtime.clock.monotonicMs();
-      for (const [stateHex, expiry] of expiresAtMs) {
-        if (expiry <= nowMs) expiresAtMs.delete(stateHex);
-      }
-      return expiresAtMs.size;
-    },
-    { type: 'eap' },
-  );
+function isEnding(outcome: ConversationOutcome): outcome is Ending {
+  return outcome.kind === 'challenge' || outcome.kind === 'failure' || outcome.kind === 'success';
+}
+
+function failed(
+  outcome: SettledOutcome,
+  method: string,
+  eap: Buffer,
+  settle: Settling['settle'],
+): EapStep {
+  const failure = outcome.kind === 'failure' ? outcome : undefined;
   return {
-    began(stateHex: string) {
-      // Bounded by the scrape that sweeps it; a flood without scrapes is cut off here.
-      if (expiresAtMs.size < 100_000) {
-        expiresAtMs.set(stateHex, runtime.clock.monotonicMs() + CONVERSATION_MS);
-      }
-    },
-    ended(stateHex: string) {
-      expiresAtMs.delete(stateHex);
-    },
+    kind: 'failure',
+    eap: encodeEapFailure(identifierOf(eap)),
+    method,
+    reason: REASONS[failure?.reason ?? 'no-common-method'],
+    ...(failure?.detail === undefined ? {} : { detail: failure.detail }),
+    settle,
   };
+}
+
+const REASONS: Record<EapFailureReason, RejectReason> = {
+  'wrong-password': 'wrong-password',
+  'unknown-subscriber': 'unknown-subscriber',
+  'certificate-refused': 'certificate-refused',
+  'tls-failed': 'tls-failed',
+  'refused-by-peer': 'method-refused',
+  'no-common-method': 'method-refused',
+};
+
+function lost(eap: Buffer): EapStep {
+  return { kind: 'lost', eap: encodeEapFailure(identifierOf(eap)) };
+}
+
+/** The EAP packet that an answer of ours carries. */
+function requestIn(given: Given | undefined): Buffer | undefined {
+  const packet = parsePacket(Buffer.from(given?.answer ?? '', 'base64'));
+  return packet.kind === 'malformed'
+    ? undefined
+    : concatAttribute(packet, AttributeType.EapMessage);
+}
+
+function identifierOf(eap: Buffer): number {
+  return eap.length > 1 ? eap.readUInt8(1) : 0;
+}
+
+const FRAMED_MTU = 12;
+/** The 4 bytes are of the EAPOL header that the router puts before the packet. */
+const EAPOL_HEADER_BYTES = 4;
+const SMALLEST_PACKET_BYTES = 128;
+
+/** RFC 3579 §2.4: Framed-MTU is what the link between router and device carries. */
+function packetBytesFor(packet: Packet, maxPacketBytes: number): number {
+  const mtu = findInteger(packet, FRAMED_MTU);
+  if (mtu === undefined) return maxPacketBytes;
+  const fits = Math.max(SMALLEST_PACKET_BYTES, mtu - EAPOL_HEADER_BYTES);
+  return Math.min(maxPacketBytes, fits);
 }

@@ -29,6 +29,7 @@ type Row = {
   coa_port: number;
   require_message_authenticator: MessageAuthenticatorRule;
   message_authenticator_seen_at: number | null;
+  radsec_identity: string | null;
 };
 
 export function createRouters(queryable: Queryable, box: SecretBox): RouterStore {
@@ -36,7 +37,7 @@ export function createRouters(queryable: Queryable, box: SecretBox): RouterStore
     table: 'access.routers',
     key: 'name',
     columns: `t.name, t.site_id, s.name as site, t.address::text as address, t.vendor, t.coa_port,
-      t.require_message_authenticator, t.message_authenticator_seen_at`,
+      t.require_message_authenticator, t.message_authenticator_seen_at, t.radsec_identity`,
     joins: 'join access.sites s on s.id = t.site_id',
     written: {
       name: 'text',
@@ -47,6 +48,7 @@ export function createRouters(queryable: Queryable, box: SecretBox): RouterStore
       coa_port: 'integer',
       require_message_authenticator: 'text',
       message_authenticator_seen_at: 'timestamptz',
+      radsec_identity: 'text',
     },
     keptWhenNull: ['sealed_secret'],
     filters: { site: 's.name' },
@@ -60,6 +62,7 @@ export function createRouters(queryable: Queryable, box: SecretBox): RouterStore
       coaPort: row.coa_port,
       requireMessageAuthenticator: row.require_message_authenticator,
       messageAuthenticatorSeenAtMs: row.message_authenticator_seen_at ?? undefined,
+      radsecIdentity: row.radsec_identity ?? undefined,
     }),
     toRow: (router) => ({
       name: router.name,
@@ -71,6 +74,7 @@ export function createRouters(queryable: Queryable, box: SecretBox): RouterStore
       coa_port: router.coaPort,
       require_message_authenticator: router.requireMessageAuthenticator,
       message_authenticator_seen_at: dateOf(router.messageAuthenticatorSeenAtMs),
+      radsec_identity: router.radsecIdentity ?? null,
     }),
   });
   return {
