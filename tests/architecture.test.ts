@@ -13,7 +13,7 @@ const mayImport: Record<string, readonly string[]> = {
   runtime: [],
   stores: ['domain', 'runtime'],
   services: ['protocols', 'domain', 'runtime'],
-  operations: ['stores', 'domain', 'runtime'],
+  operations: ['stores', 'protocols', 'domain', 'runtime'],
   commands: ['services', 'operations', 'runtime'],
 };
 

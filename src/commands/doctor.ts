@@ -2,6 +2,7 @@
 
 import { examine } from '../operations/doctor.ts';
 import type { Check, Examination, Finding } from '../operations/doctor.ts';
+import { certificateCheck } from '../operations/doctor/certificates.ts';
 import { machineChecks } from '../operations/doctor/machine.ts';
 import { findRouterFor } from '../operations/doctor/routers.ts';
 import { storeChecks } from '../operations/doctor/stores.ts';
@@ -25,6 +26,10 @@ export async function doctor(options: ConfigOptions): Promise<void> {
   const checks: Check[] = [
     { name: 'configuration', run: () => Promise.resolve(checkConfiguration(loaded)) },
     ...machineChecks(config, runtime),
+    certificateCheck('eap', config.radius.eap, runtime.clock.nowMs()),
+    ...(config.radius.radsec.port === undefined
+      ? []
+      : [certificateCheck('radsec', config.radius.radsec, runtime.clock.nowMs())]),
     ...storeChecks(config, runtime),
     { name: 'gateway', run: () => checkHealth('gateway', config) },
     { name: 'radius', run: () => checkRadius(config, runtime) },
