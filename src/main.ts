@@ -3,6 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { addCertificateCommands } from './commands/certificate.ts';
+import { addClusterCommands } from './commands/cluster.ts';
 import { describeError } from './runtime/describe-error.ts';
 import { nearest } from './runtime/config/nearest.ts';
 
@@ -46,6 +48,8 @@ verb('start', 'run some services, in a cluster')
     (await import('./commands/start.ts')).start(services, options, version),
   );
 
+addClusterCommands(verb('cluster', 'a whole cluster on this machine, to try it and to break it'));
+
 verb('apply', 'make sites, routers, plans, subscribers and vouchers what the file says')
   .argument('<file>', 'a YAML file, or - for standard input')
   .addOption(gatewayUrl())
@@ -81,18 +85,28 @@ token
 
 verb('login', 'try a login as a router would')
   .argument('<user>')
-  .argument('<password>')
+  .argument('[password]', 'not needed with --method tls')
   .addOption(
-    new Option('--method <method>', 'how the password is sent')
-      .choices(['pap', 'chap', 'mschapv2', 'peap', 'ttls'])
+    new Option('--method <method>', 'how the password, or the certificate, is sent')
+      .choices(['pap', 'chap', 'mschapv2', 'peap', 'ttls', 'tls'])
       .default('pap'),
   )
+  .addOption(
+    new Option(
+      '--inner <method>',
+      'how the password is sent inside (default: mschapv2 for peap, pap for ttls)',
+    ).choices(['pap', 'mschapv2', 'gtc']),
+  )
+  .option('--identity <name>', 'the name shown outside the tunnel (default: anonymous)')
+  .option('--ca <file>', 'the authority (PEM) that the certificate of the server must come from')
+  .option('--certificate <file>', 'the certificate (PEM) of --method tls')
+  .option('--key <file>', 'its key (PEM)')
   .option('--server <host:port>', 'the RADIUS server', '127.0.0.1:1812')
   .option('--secret <secret>', 'the secret of this router', 'testing123')
   .option('--timeout <seconds>', 'how long to wait for an answer', seconds, 5)
   .addOption(configFile())
   .addOption(json())
-  .action(async (user: string, password: string, options) =>
+  .action(async (user: string, password: string | undefined, options) =>
     (await import('./commands/login.ts')).login(user, password, options),
   );
 
@@ -114,6 +128,8 @@ verb('simulate', 'virtual hotspots that log in, account, roam and log out')
   .addOption(dataDirectory())
   .addOption(json())
   .action(async (options) => (await import('./commands/simulate.ts')).simulate(options));
+
+addCertificateCommands(verb('certificate', 'a private authority, and certificates for EAP-TLS'));
 
 verb('doctor', 'check this machine, the configuration, the stores and the services')
   .addOption(dataDirectory())

@@ -2,10 +2,12 @@
 // everything stopped in reverse when a signal asks for it. The wiring of each service is its start.ts.
 
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { prepareDataDirectory } from '../operations/data-directory.ts';
 import { openDatabase, migrateDatabase } from '../operations/database.ts';
 import type { OpenDatabase } from '../operations/database.ts';
 import { openSecretsKey } from '../operations/secrets-key.ts';
+import { ensureServerCertificate } from '../operations/certificates.ts';
 import type { Config, LoadedConfig } from '../runtime/config.ts';
 import { createHttpServer } from '../runtime/http.ts';
 import type { HttpServer } from '../runtime/http.ts';
@@ -21,7 +23,7 @@ export type ServicesPlan = {
   /** What `/health` calls the process. */
   name: string;
   services: readonly ServiceName[];
-  /** This node may make the secrets key, and one worker is enough. */
+  /** This node may make what is secret and missing: the secrets key, certificates. One worker is enough. */
   isAlone: boolean;
   /** Runs when the gateway answers and before routers are answered. */
   beforeRadius?(started: {
@@ -38,9 +40,13 @@ export type RunningServices = {
   config: Config;
   runtime: Runtime;
   databaseKind: OpenDatabase['kind'];
+  /** What devices must trust, where it is our own. */
+  authorityFile: string | undefined;
   httpPort: number;
   radius: RadiusService | undefined;
 };
+
+const RENEWAL_EVERY_MS = 24 * 3_600_000;
 
 /** Resolves after an orderly stop. */
 export async function runServices(
@@ -78,6 +84,9 @@ export async function runServices(
       },
     ],
   });
+  const radiusConfig = plan.isAlone
+    ? await withCertificates(config, runtime, opened)
+    : config.radius;
   const stores = {
     databaseUrl: database.url,
     isDatabaseEmbedded: database.kind === 'embedded',
@@ -85,7 +94,7 @@ export async function runServices(
       connectTimeoutMs: config.database.connectionTimeoutMs,
       queryTimeoutMs: config.database.commandTimeoutMs,
     },
-    secretKeys: [key],
+    secretKeys: [key] as const,
   };
 
   if (plan.services.includes('gateway')) {
@@ -103,7 +112,7 @@ export async function runServices(
     const { startRadius } = await import('../services/radius/start.ts');
     radius = opened.use(
       await startRadius(
-        { ...config, ...stores, workers: numberOfWorkers(config, plan) },
+        { ...config, ...stores, radius: radiusConfig, workers: numberOfWorkers(config, plan) },
         ofService(runtime, 'radius'),
       ),
     );
@@ -111,7 +120,10 @@ export async function runServices(
   }
 
   isStarted = true;
-  plan.onReady({ config, runtime, databaseKind: database.kind, httpPort: http.port, radius });
+  const authorityFile =
+    config.radius.eap.certificateFile === undefined ? radiusConfig.eap.clientCaFile : undefined;
+  const databaseKind = database.kind;
+  plan.onReady({ config, runtime, databaseKind, authorityFile, httpPort: http.port, radius });
 
   const signal = await signals.first;
   log.info('stopping', { signal });
@@ -130,6 +142,39 @@ export async function runServices(
 /** Every line of the log says which service speaks. */
 function ofService(runtime: Runtime, service: ServiceName): Runtime {
   return { ...runtime, log: runtime.log.with({ service }) };
+}
+
+/** Where nobody has configured a certificate there is one all the same, of a private authority. */
+async function withCertificates(
+  { data, radius }: Config,
+  runtime: Runtime,
+  opened: AsyncDisposableStack,
+): Promise<Config['radius']> {
+  if (radius.eap.certificateFile !== undefined) return radius;
+  const directory = join(data, 'certificates');
+  const made = await ensureServerCertificate(directory, runtime);
+  opened.use(
+    // It ends one day, and this process may still run.
+    runtime.clock.every(RENEWAL_EVERY_MS, () => {
+      ensureServerCertificate(directory, runtime).catch((error: unknown) => {
+        runtime.log.error('could not renew the certificate for EAP over TLS', { error });
+      });
+    }),
+  );
+  if (made.outcome !== 'present') {
+    const { certificateFile, authorityFile, outcome } = made;
+    runtime.log.info(`${outcome} a certificate for EAP over TLS`, {
+      certificateFile,
+      authorityFile,
+    });
+  }
+  const { certificateFile, keyFile, authorityFile, revocationListFile } = made;
+  const clients = { clientCaFile: authorityFile, clientCrlFile: revocationListFile };
+  const eap = { certificateFile, keyFile, ...clients };
+  // Its server certificate is as good for routers as for devices.
+  const radsec =
+    radius.radsec.certificateFile === undefined ? { ...radius.radsec, ...eap } : radius.radsec;
+  return { ...radius, eap: { ...radius.eap, ...eap }, radsec };
 }
 
 /** A database that is away is no reason not to start: accounting goes into the journal until it is back. */

@@ -15,10 +15,14 @@ const HOME = resolve(import.meta.dirname, '../..');
 
 /** `isNew`: no router may ask yet, so the first steps are those of the manual. */
 export function nextSteps(running: RunningServices, isNew: boolean): NextStep[] {
-  const { evergate, example, api, data, server, accounting, radclient } = wordsFor(running);
+  const { evergate, example, api, data, server, ca, accounting, radclient } = wordsFor(running);
   const first: NextStep[] = [
     { command: `${evergate} apply ${example}${api}`, why: 'a router, a plan and a subscriber' },
     { command: `${evergate} login alice wonderland${server}`, why: 'as that router would' },
+    {
+      command: `${evergate} login alice wonderland --method peap${ca}${server}`,
+      why: 'as a device does on Wi-Fi with 802.1X, at any node of a cluster',
+    },
     {
       // Signed, so that it works whatever the router has done before.
       command: `echo User-Name=alice,User-Password=wonderland,Message-Authenticator=0x00 | ${radclient} testing123`,
@@ -36,7 +40,7 @@ export function nextSteps(running: RunningServices, isNew: boolean): NextStep[] 
 }
 
 export function welcome(running: RunningServices, steps: NextStep[], version: string): string {
-  const { config, radius, httpPort, databaseKind } = running;
+  const { config, radius, httpPort, databaseKind, authorityFile } = running;
   const http = `http://${reachable(config.gateway.host)}:${httpPort}`;
   const database =
     databaseKind === 'embedded'
@@ -51,6 +55,9 @@ export function welcome(running: RunningServices, steps: NextStep[], version: st
     ['Health', `${http}/health  ${dim('metrics at /metrics')}`],
     ['Data', `${config.data}  ${dim(database)}`],
     ['API key', join(config.data, ADMIN_TOKEN_FILE)],
+    ...(authorityFile === undefined
+      ? []
+      : [['802.1X', `${authorityFile}  ${dim('is what devices trust')}`]]),
   ];
   return [
     '',
@@ -68,7 +75,7 @@ export function welcome(running: RunningServices, steps: NextStep[], version: st
 }
 
 /** Options that are the default anyway are left out. */
-function wordsFor({ config, httpPort, radius }: RunningServices) {
+function wordsFor({ config, httpPort, authorityFile, radius }: RunningServices) {
   const { authPort, acctPort } = radius ?? config.radius;
   const host = reachable(config.radius.host);
   const url =
@@ -81,6 +88,7 @@ function wordsFor({ config, httpPort, radius }: RunningServices) {
     api: url + data,
     data,
     server: host === '127.0.0.1' && authPort === 1812 ? '' : ` --server ${host}:${authPort}`,
+    ca: authorityFile === undefined ? '' : ` --ca ${relative('.', authorityFile)}`,
     accounting: acctPort === authPort + 1 ? '' : ` --acct-port ${acctPort}`,
     radclient: `radclient ${host}:${authPort} auth`,
   };
