@@ -424,8 +424,8 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
       case 'challenge':
         return step.settle(answers.challenge(packet, source.router, step));
       case 'failure': {
-        const { method, reason, eap, detail } = step;
-        const late = await rejectLate(packet, source, method, reason, { eap }, detail);
+        const { method, reason, eap, ...known } = step;
+        const late = await rejectLate(packet, source, method, reason, { eap }, known);
         return step.settle(late.bytes);
       }
       case 'success': {
@@ -433,7 +433,7 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
         const terms = await authorize(credential, packet, source);
         if (terms.kind === 'reject') {
           const extra = { eap: step.failureEap };
-          const late = await rejectLate(packet, source, method, terms.reason, extra);
+          const late = await rejectLate(packet, source, method, terms.reason, extra, { username });
           return step.settle(late.bytes);
         }
         counters.accepted(method);
@@ -506,12 +506,12 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     method: string,
     reason: RejectReason,
     extra: { eap?: Buffer; msChapErrorIdent?: number },
-    /** For the log: what the subscriber is told says less. */
-    detail?: string,
+    /** For the log: what the subscriber is told, and what the packet says, is less. */
+    known: { username?: string; detail?: string } = {},
   ): Promise<Answer> {
     counters.rejected(method, reason);
-    const name = findText(packet, AttributeType.UserName);
-    deps.discardLog.rejected(name, source.router, reason, detail);
+    const name = known.username ?? findText(packet, AttributeType.UserName);
+    deps.discardLog.rejected(name, source.router, reason, known.detail);
     const waiting = deps.rejectDelay.wait();
     if (waiting !== undefined) await waiting;
     const message = REJECT_MESSAGES[reason];

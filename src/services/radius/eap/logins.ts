@@ -64,6 +64,8 @@ export type EapStep =
       method: string;
       reason: RejectReason;
       detail?: string;
+      /** Who it was about, where that is known: the packet may say `anonymous`. */
+      username?: string;
     } & Settling)
   | ({
       kind: 'success';
@@ -121,6 +123,8 @@ export type EapLoginsOptions = {
 /** A device's answer in one packet, and the conversation that it belongs to. */
 type Turn = { id: string; held: Held; eap: Buffer; eapDigest: string; request: string };
 
+type FoundSubscriber = { username: string; credential?: Credential | null };
+
 /** Packets that may bring the same answer of the device: it repeats itself, to two servers each time. */
 const MAX_GIVEN = 8;
 /** A method asks for a session, the owner of a ticket and a password; then it knows. */
@@ -139,7 +143,7 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     const startedAtMs = runtime.clock.nowMs();
     const outcome = startConversation(eap, inputFor(packet, eap, seed, startedAtMs));
     if (outcome.kind === 'failure') {
-      return failed(settledOutcome(outcome), 'eap', eap, (answer) =>
+      return failed(settledOutcome(outcome), 'eap', eap, undefined, (answer) =>
         Promise.resolve({ kind: 'send', answer }),
       );
     }
@@ -207,17 +211,21 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     const { record } = turn.held;
     const seed = Buffer.from(record.seed, 'hex');
     const input = inputFor(packet, turn.eap, seed, record.startedAtMs);
-    const { outcome, credential } = await workOut(conversation, turn.eap, input);
+    const { outcome, found } = await workOut(conversation, turn.eap, input);
     if (!isEnding(outcome)) return { kind: 'discard' };
 
     const method = methodName(conversation);
-    const round = { method, eap: turn.eapDigest, ending: outcome, nextToken: newToken() };
+    const nextToken = newToken();
+    const asked = found?.username ?? record.asked;
+    const about = asked === undefined ? {} : { asked };
+    const round = { method, eap: turn.eapDigest, ending: outcome, nextToken, ...about };
     const settle = settling(turn, (given) => afterRound(record, round, given));
     if (outcome.kind === 'challenge') {
-      const next = { token: round.nextToken, conversation: outcome.state };
+      const next = { token: nextToken, conversation: outcome.state };
       return challenge(outcome.eap, turn.id, next, settle);
     }
-    return finished(settledOutcome(outcome), method, turn.eap, credential, settle);
+    const who = { asked, ...(found?.username === asked ? { credential: found?.credential } : {}) };
+    return finished(settledOutcome(outcome), method, turn.eap, who, settle);
   }
 
   /** An answer that the conversation has had before. */
@@ -232,7 +240,7 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     const { record } = turn.held;
     const settle = settling(turn, (given) => withGiven(record, last, given));
     if (last.outcome.kind !== 'challenge') {
-      return finished(last.outcome, last.method, turn.eap, undefined, settle);
+      return finished(last.outcome, last.method, turn.eap, { asked: record.asked }, settle);
     }
     const request = requestIn(last.given[0]);
     if (request === undefined) return { kind: 'discard' };
@@ -244,15 +252,14 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     conversation: ConversationState,
     eap: Buffer,
     input: ConversationInput,
-  ): Promise<{ outcome: ConversationOutcome; credential?: Credential | null }> {
+  ): Promise<{ outcome: ConversationOutcome; found?: FoundSubscriber }> {
     let state = conversation;
     let known: Evidence = { kind: 'not-yet' };
-    let found: { username: string; credential?: Credential | null } | undefined;
+    let found: FoundSubscriber | undefined;
     for (let needs = 0; needs < MAX_NEEDS; needs++) {
       const outcome = await continueConversation(state, eap, { ...input, evidence: known });
       if (isEnding(outcome) || outcome.kind === 'discard') {
-        const isFound = outcome.kind === 'success' && outcome.username === found?.username;
-        return isFound ? { outcome, ...found } : { outcome };
+        return found === undefined ? { outcome } : { outcome, found };
       }
       const { evidence: answer, ...who } = await evidence.find(outcome);
       known = answer;
@@ -278,17 +285,18 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     };
   }
 
-  /** `found`: who it is, if that has been looked up already. */
+  /** `who`: whom the method asked about, and what was found if that was just now. */
   async function finished(
     outcome: SettledOutcome,
     method: string,
     eap: Buffer,
-    found: Credential | null | undefined,
+    who: { asked: string | undefined; credential?: Credential | null | undefined },
     settle: Settling['settle'],
   ): Promise<EapStep> {
-    if (outcome.kind !== 'success') return failed(outcome, method, eap, settle);
+    if (outcome.kind !== 'success') return failed(outcome, method, eap, who.asked, settle);
     const { username, msk, sessionId } = outcome;
-    const credential = found ?? (await credentials.find(username));
+    const known = username === who.asked ? who.credential : undefined;
+    const credential = known ?? (await credentials.find(username));
     const failureEap = encodeEapFailure(identifierOf(eap));
     if (credential === null) {
       return { kind: 'failure', eap: failureEap, method, reason: 'unknown-subscriber', settle };
@@ -402,6 +410,7 @@ function failed(
   outcome: SettledOutcome,
   method: string,
   eap: Buffer,
+  asked: string | undefined,
   settle: Settling['settle'],
 ): EapStep {
   const failure = outcome.kind === 'failure' ? outcome : undefined;
@@ -411,6 +420,7 @@ function failed(
     method,
     reason: REASONS[failure?.reason ?? 'no-common-method'],
     ...(failure?.detail === undefined ? {} : { detail: failure.detail }),
+    ...(asked === undefined ? {} : { username: asked }),
     settle,
   };
 }

@@ -16,6 +16,8 @@ export type ConversationRecord = {
   token: string;
   /** Null: it has ended, and only its last answer may still be asked for. */
   conversation: ConversationState | null;
+  /** Whom the method has asked about so far: outside a tunnel the device often says another name. */
+  asked?: string;
   /** The random numbers of all rounds are derived from it. Hexadecimal. */
   seed: string;
   startedAtMs: number;
@@ -55,13 +57,14 @@ export type Ending = Extract<ConversationOutcome, { kind: 'challenge' | 'failure
 
 export function afterRound(
   record: ConversationRecord,
-  round: { method: string; eap: string; ending: Ending; nextToken: string },
+  round: { method: string; eap: string; ending: Ending; nextToken: string; asked?: string },
   given: Given,
 ): ConversationRecord {
-  const { method, eap, ending, nextToken } = round;
+  const { method, eap, ending, nextToken, asked } = round;
   return {
     ...record,
     round: record.round + 1,
+    ...(asked === undefined ? {} : { asked }),
     token: nextToken,
     conversation: ending.kind === 'challenge' ? ending.state : null,
     last: { token: record.token, method, eap, outcome: settledOutcome(ending), given: [given] },
