@@ -7,8 +7,11 @@ import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { startRedis } from '../servers/redis.ts';
 
-test('a Redis that answers is found to be well, with its version', async () => {
-  await using redis = await startRedis();
+test.each([
+  ['Redis', /^redis 7\.\d+\.\d+, /],
+  ['Valkey', /^valkey [789]\.\d+\.\d+, /],
+] as const)('a %s that answers is found to be well, with its version', async (engine, detail) => {
+  await using redis = await startRedis({ engine });
   const data = mkdtempSync(join(tmpdir(), 'evergate-doctor-'));
   const { stdout } = spawnSync(
     resolve(import.meta.dirname, '../../bin/evergate'),
@@ -21,7 +24,7 @@ test('a Redis that answers is found to be well, with its version', async () => {
       expect.objectContaining({
         name: 'shared state',
         status: 'ok',
-        detail: expect.stringContaining('redis 7') as string,
+        detail: expect.stringMatching(detail) as string,
       }),
     ]) as unknown[],
   });

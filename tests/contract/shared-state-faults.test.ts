@@ -8,6 +8,7 @@ import type { SharedState } from '../../src/domain/shared-state.ts';
 import { openSharedState } from '../../src/stores/state/open.ts';
 import type { OpenedState } from '../../src/stores/state/open.ts';
 import { connectRedisState } from '../../src/stores/state/redis.ts';
+import { ENGINES } from '../servers/redis-programs.ts';
 import { startRedis, startRedisCluster, startSentinelGroup } from '../servers/redis.ts';
 import type { RedisCluster, RedisServer, SentinelGroup } from '../servers/redis.ts';
 import { startFakeSentinel } from './shared-state-fake-sentinel.ts';
@@ -168,10 +169,10 @@ describe('a single server', () => {
   });
 });
 
-describe('a group behind Sentinels', () => {
+describe.each(ENGINES)('a group behind Sentinels, of %s', (engine) => {
   let group: SentinelGroup;
   beforeAll(async () => {
-    group = await startSentinelGroup();
+    group = await startSentinelGroup({ engine });
   });
   afterAll(async () => {
     await group[Symbol.asyncDispose]();
@@ -235,10 +236,10 @@ test('a failover that is announced while we ask for the master does not end the 
   await until(() => works(state));
 });
 
-describe('a Cluster', () => {
+describe.each(ENGINES)('a Cluster of %s', (engine) => {
   let cluster: RedisCluster;
   beforeAll(async () => {
-    cluster = await startRedisCluster();
+    cluster = await startRedisCluster({ engine });
   });
   afterAll(async () => {
     await cluster[Symbol.asyncDispose]();

@@ -18,6 +18,7 @@ import type { Channel } from '../../src/stores/state/port.ts';
 import { connectRedisState } from '../../src/stores/state/redis.ts';
 import { ensureDebianPackage } from '../servers/ensure-package.ts';
 import { freeTcpPort } from '../servers/free-port.ts';
+import { ENGINES } from '../servers/redis-programs.ts';
 import { startRedis, startRedisCluster, startSentinelGroup } from '../servers/redis.ts';
 import type { RedisServer } from '../servers/redis.ts';
 import { describeLaws } from './shared-state-laws.ts';
@@ -49,18 +50,22 @@ describeLaws('the memory of another process, through a port', async () => {
   };
 });
 
-describeLaws('a single Redis server', async () => backendOf(await startRedis()));
+for (const engine of ENGINES) {
+  describeLaws(`a single ${engine} server`, async () => backendOf(await startRedis({ engine })));
 
-describeLaws('Redis behind Sentinels', async () => backendOf(await startSentinelGroup()));
+  describeLaws(`${engine} behind Sentinels`, async () =>
+    backendOf(await startSentinelGroup({ engine })),
+  );
 
-describeLaws('a Redis Cluster of 3 masters and 3 replicas', async () =>
-  backendOf(await startRedisCluster()),
-);
+  describeLaws(`a ${engine} Cluster of 3 masters and 3 replicas`, async () =>
+    backendOf(await startRedisCluster({ engine })),
+  );
+}
 
-describe('a connection to Redis', () => {
+describe.each(ENGINES)('a connection to %s', (engine) => {
   let server: RedisServer;
   beforeAll(async () => {
-    server = await startRedis({ password: 'pässwörd/1@' });
+    server = await startRedis({ engine, password: 'pässwörd/1@' });
   });
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
@@ -137,6 +142,7 @@ describe('a connection to Redis', () => {
     const tlsPort = await freeTcpPort();
     const settings = `--tls-port ${tlsPort} --tls-auth-clients no --tls-cert-file ${certificate}`;
     await using encrypted = await startRedis({
+      engine,
       args: [...settings.split(' '), '--tls-key-file', key, '--tls-ca-cert-file', certificate],
     });
     const config = { ...redisConfig(`rediss://127.0.0.1:${tlsPort}`), connectionTimeoutMs: 500 };

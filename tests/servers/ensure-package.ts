@@ -1,7 +1,7 @@
 // Engines that a test needs: installed when missing and we may (root on Debian or Ubuntu), else the
 // test fails and says what to install. It never skips: a skipped test proves nothing.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
@@ -21,13 +21,25 @@ export function ensureDebianPackage(
       `this test needs ${needed.join(', ')}: install the Debian packages ${packageNames.join(' ')}`,
     );
   }
-  install(packageNames, programs);
+  const looks = programs.map((program) => `command -v ${program}`);
+  install(packageNames, `{ ${looks.join(' && ')}; } >/dev/null`);
   const missing = programs.filter(isMissing);
   if (missing.length > 0) {
     throw new Error(
       `${packageNames.join(' ')} is installed, but there is no ${missing.join(', ')}`,
     );
   }
+}
+
+/** Returns when a program that is no package of this system finds its libraries. */
+export function ensureDebianLibraries(packageNames: readonly string[], program: string): void {
+  const names = packageNames.join(' ');
+  if (canRun(program)) return;
+  if (process.getuid?.() !== 0 || isMissing('apt-get')) {
+    throw new Error(`${program} does not run: install the Debian packages ${names}`);
+  }
+  install(packageNames, `'${program}' --version >/dev/null 2>&1`);
+  if (!canRun(program)) throw new Error(`${names} are installed, but ${program} does not run`);
 }
 
 /** The full path of a program, or undefined. */
@@ -42,6 +54,10 @@ function isMissing(program: string): boolean {
   return findProgram(program) === undefined;
 }
 
+function canRun(program: string): boolean {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
+}
+
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -53,15 +69,14 @@ function isExecutable(path: string): boolean {
 
 /**
  * One installation at a time on this machine: whoever waited for the lock looks first whether the
- * other has installed it. apt's own lock is waited for as well, in case somebody else is at work.
+ * other has installed it, with the shell command `isThere`. apt's own lock is waited for as well, in
+ * case somebody else is at work.
  */
-function install(packageNames: readonly string[], programs: readonly string[]): void {
+function install(packageNames: readonly string[], isThere: string): void {
   const names = packageNames.join(' ');
   const script = `
-    missing=0
-    for program in ${programs.join(' ')}; do command -v "$program" >/dev/null || missing=1; done
-    [ $missing = 0 ] && exit 0
-    install() { apt-get -o DPkg::Lock::Timeout=240 install -y -q --no-install-recommends ${names}; }
+    ${isThere} && exit 0
+    install() { apt-get -o DPkg::Lock::Timeout=240 install -y -q --no-upgrade --no-install-recommends ${names}; }
     install || { apt-get -o DPkg::Lock::Timeout=240 update -q && install; }
   `;
   const environment = {

@@ -1,15 +1,16 @@
-// Real redis-server processes for tests: one server, a group with Sentinels, a Cluster. On free ports
+// Real Redis or Valkey processes for tests: one server, a group with Sentinels, a Cluster. On free ports
 // of the loopback, without persistence, killed together with the test process. A server keeps its
 // port through kill and restart.
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { ensureDebianPackage, findProgram } from './ensure-package.ts';
 import { freeTcpPort } from './free-port.ts';
+import { programsOf } from './redis-programs.ts';
+import type { Engine, RedisPrograms } from './redis-programs.ts';
 import { startServerProcess } from './server-process.ts';
 import type { ServerProcess } from './server-process.ts';
 
@@ -18,7 +19,7 @@ export type RedisServer = AsyncDisposable & {
   readonly port: number;
   /** `valkey://127.0.0.1:port`, as state.url takes it. */
   readonly url: string;
-  /** What redis-cli prints; fails if the server does not answer within 5 s. */
+  /** What redis-cli or valkey-cli prints; fails if the server does not answer within 5 s. */
   cli(...args: string[]): Promise<string>;
   isRunning(): boolean;
   /** SIGKILL. */
@@ -58,26 +59,27 @@ const READY_WITHIN_MS = 30_000;
 
 const run = promisify(execFile);
 
-/** With a password, `url` and `cli` know it. */
+/** With a password, `url` and `cli` know it. Redis, unless told otherwise. */
 export async function startRedis(
-  options: { args?: string[]; password?: string } = {},
+  options: { engine?: Engine; args?: string[]; password?: string } = {},
 ): Promise<RedisServer> {
-  ensureDebianPackage(['redis-server'], ['redis-server', 'redis-cli']);
-  return await startOnFreePort('redis-server', options.args ?? [], options.password);
+  const { engine = 'Redis', args = [], password } = options;
+  return await startOnFreePort(await programsOf(engine), 'server', args, password);
 }
 
 /** Redis's own minimum: one replica and three Sentinels. `downAfterMs` below 2000 makes needless failovers. */
 export async function startSentinelGroup(
-  options: { replicas?: number; sentinels?: number; downAfterMs?: number } = {},
+  options: { engine?: Engine; replicas?: number; sentinels?: number; downAfterMs?: number } = {},
 ): Promise<SentinelGroup> {
-  const { replicas = 1, sentinels: sentinelCount = 3, downAfterMs = 2_000 } = options;
-  ensureDebianPackage(['redis-server', 'redis-sentinel'], ['redis-server', 'redis-cli']);
+  const { engine = 'Redis', replicas = 1, sentinels: sentinelCount = 3 } = options;
+  const { downAfterMs = 2_000 } = options;
+  const programs = await programsOf(engine);
   await using opened = new AsyncDisposableStack();
   const quick = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
-  const first = opened.use(await startRedis({ args: quick }));
+  const first = opened.use(await startRedis({ engine, args: quick }));
   const replicaOf = ['--replicaof', '127.0.0.1', String(first.port), ...quick];
   const others = await Promise.all(
-    Array.from({ length: replicas }, () => startRedis({ args: replicaOf })),
+    Array.from({ length: replicas }, () => startRedis({ engine, args: replicaOf })),
   );
   for (const server of others) opened.use(server);
   const servers = [first, ...others];
@@ -89,7 +91,7 @@ export async function startSentinelGroup(
   });
   const quorum = Math.floor(sentinelCount / 2) + 1;
   const sentinels = await Promise.all(
-    Array.from({ length: sentinelCount }, () => startOnFreePort('redis-sentinel', ['--sentinel'])),
+    Array.from({ length: sentinelCount }, () => startOnFreePort(programs, 'sentinel')),
   );
   for (const sentinel of sentinels) {
     opened.use(sentinel);
@@ -157,22 +159,28 @@ export async function startSentinelGroup(
 }
 
 export async function startRedisCluster(
-  options: { masters?: number; replicasPerMaster?: number; nodeTimeoutMs?: number } = {},
+  options: {
+    engine?: Engine;
+    masters?: number;
+    replicasPerMaster?: number;
+    nodeTimeoutMs?: number;
+  } = {},
 ): Promise<RedisCluster> {
-  const { masters: masterCount = 3, replicasPerMaster = 1, nodeTimeoutMs = 2_000 } = options;
-  ensureDebianPackage(['redis-server'], ['redis-server', 'redis-cli']);
+  const { engine = 'Redis', masters: masterCount = 3, replicasPerMaster = 1 } = options;
+  const { nodeTimeoutMs = 2_000 } = options;
+  const { cli } = await programsOf(engine);
   await using opened = new AsyncDisposableStack();
   const servers = await Promise.all(
     Array.from({ length: masterCount * (1 + replicasPerMaster) }, async () => {
       const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeoutMs)];
       args.push('--cluster-port', String(await freeTcpPort()), '--repl-diskless-sync-delay', '0');
-      return await startRedis({ args });
+      return await startRedis({ engine, args });
     }),
   );
   for (const server of servers) opened.use(server);
   const hosts = servers.map((server) => `${server.host}:${server.port}`);
   const shape = ['--cluster-replicas', String(replicasPerMaster), '--cluster-yes'];
-  await run('redis-cli', ['--cluster', 'create', ...hosts, ...shape]);
+  await run(cli, ['--cluster', 'create', ...hosts, ...shape]);
 
   const ready = () =>
     until('the Cluster is complete', async () => {
@@ -209,14 +217,15 @@ export async function startRedisCluster(
 }
 
 async function startOnFreePort(
-  program: string,
-  args: string[],
+  programs: RedisPrograms,
+  role: 'server' | 'sentinel',
+  args: string[] = [],
   password?: string,
 ): Promise<RedisServer> {
   for (let attempt = 1; ; attempt++) {
     const port = await freeTcpPort();
     try {
-      return await startOn(port, program, args, password);
+      return await startOn(port, programs, role, args, password);
     } catch (error) {
       const isTaken = error instanceof Error && error.message.includes('Address already in use');
       if (!isTaken || attempt === START_ATTEMPTS) throw error;
@@ -226,24 +235,25 @@ async function startOnFreePort(
 
 async function startOn(
   port: number,
-  program: string,
+  programs: RedisPrograms,
+  role: 'server' | 'sentinel',
   args: string[],
   password: string | undefined,
 ): Promise<RedisServer> {
   const directory = await mkdtemp(join(tmpdir(), 'evergate-redis-'));
   const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, ...args];
-  if (program === 'redis-sentinel') {
+  if (role === 'sentinel') {
     // A Sentinel writes what it learns into its configuration file, and needs one.
     const file = join(directory, 'sentinel.conf');
     await writeFile(file, '');
-    settings.unshift(file);
+    settings.unshift(file, '--sentinel');
   } else {
     settings.push('--save', '', '--appendonly', 'no');
     if (password !== undefined) settings.push('--requirepass', password);
   }
   const environment = { ...process.env, REDISCLI_AUTH: password ?? '' };
   const cli = async (...words: string[]) => {
-    const { stdout } = await run('redis-cli', ['-p', String(port), ...words], {
+    const { stdout } = await run(programs.cli, ['-p', String(port), ...words], {
       timeout: 5_000,
       env: environment,
     });
@@ -251,10 +261,10 @@ async function startOn(
   };
   const launch = () =>
     startServerProcess({
-      name: `${program} on port ${port}`,
+      name: `${basename(programs.server)} as ${role} on port ${port}`,
       command: 'setpriv',
       // KILL, because a frozen server would not hear a SIGTERM when the test dies.
-      args: ['--pdeathsig', 'KILL', '--', findProgram(program) ?? program, ...settings],
+      args: ['--pdeathsig', 'KILL', '--', programs.server, ...settings],
       workingDirectory: directory,
       readyWithinMs: READY_WITHIN_MS,
       // A stranger on the same port would answer too.

@@ -141,22 +141,26 @@ async function checkState({ state }: Config, runtime: Runtime): Promise<Finding>
   const client = createRedisClient(address, state);
   try {
     if (client.status !== 'ready') await once(client, 'ready');
-    const { name, version } = parseServerInfo(await client.info('server'));
-    const detail = `${name} ${version.join('.')}, ${latencyMs.toFixed(1)} ms`;
-    const [major, minor] = OLDEST_STATE[name];
-    const isNewEnough =
-      (version[0] ?? 0) > major || (version[0] === major && (version[1] ?? 0) >= minor);
-    if (isNewEnough) return { status: 'ok', detail };
+    const server = parseServerInfo(await client.info('server'));
+    const detail = `${server.name} ${server.version.join('.')}, ${latencyMs.toFixed(1)} ms`;
+    if (isNewEnough(server)) return { status: 'ok', detail };
     return { status: 'wrong', detail, hint: 'Evergate needs Valkey 7.2 or Redis 7.0, or newer' };
   } finally {
     client.disconnect();
   }
 }
 
+type StateServer = { name: 'valkey' | 'redis'; version: number[] };
+
 /** Valkey also says redis_version, for clients that know nothing else. */
-export function parseServerInfo(info: string): { name: 'valkey' | 'redis'; version: number[] } {
+export function parseServerInfo(info: string): StateServer {
   const value = (key: string) => new RegExp(`^${key}:(.*?)\r?$`, 'm').exec(info)?.[1];
   const valkey = value('valkey_version');
   const version = (valkey ?? value('redis_version') ?? '0').split('.').map(Number);
   return { name: valkey === undefined ? 'redis' : 'valkey', version };
+}
+
+export function isNewEnough({ name, version: [major = 0, minor = 0] }: StateServer): boolean {
+  const [oldestMajor, oldestMinor] = OLDEST_STATE[name];
+  return major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
 }
