@@ -124,6 +124,12 @@ verb('simulate', 'virtual hotspots that log in, account, roam and log out')
   )
   .option('--no-prepare', 'use the subscribers simulate-1, simulate-2 … that exist already')
   .option('--password <password>', 'their password, with --no-prepare')
+  .addOption(
+    new Option(
+      '--method <method>',
+      'how they log in (default: pap, chap and mschapv2 in turns)',
+    ).choices(['pap', 'chap', 'mschapv2', 'peap', 'ttls']),
+  )
   .addOption(gatewayUrl())
   .addOption(dataDirectory())
   .addOption(json())

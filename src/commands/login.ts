@@ -2,39 +2,44 @@
 
 import { loadDictionary } from '../services/client/dictionary.ts';
 import type { Dictionary } from '../services/client/dictionary.ts';
+import { EAP_METHODS } from '../services/client/eap-device.ts';
+import type { EapMethodName } from '../services/client/eap-device.ts';
 import { tryLogin } from '../services/client/login.ts';
-import type { LoginMethod, LoginOutcome } from '../services/client/login.ts';
+import type { LoginMethod } from '../services/client/login.ts';
 import { describeAttributes } from '../services/client/describe-attributes.ts';
 import type { DescribedAttribute } from '../services/client/describe-attributes.ts';
 import { createRadiusClient } from '../services/client/radius-client.ts';
 import { macAddress } from '../services/client/place.ts';
 import { findServer } from '../services/client/server-address.ts';
+import type { TlsConnectionFacts } from '../services/client/tls-client.ts';
+import { complainAboutEap, tryByEap } from './eap-login.ts';
+import type { EapLoginOptions, TriedEapLogin } from './eap-login.ts';
 import { loadFor } from './load.ts';
 import type { ConfigOptions } from './load.ts';
 import { quietRuntime } from './quiet-runtime.ts';
 import { formatTable } from './table.ts';
 import { bold, dim, green, print, printJson, red, yellow } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
 
-export type LoginOptions = ConfigOptions & {
-  method: LoginMethod | 'peap' | 'ttls';
-  server: string;
-  secret: string;
-  timeout: number;
-};
+export type LoginOptions = ConfigOptions &
+  Omit<EapLoginOptions, 'method'> & {
+    method: LoginMethod | EapMethodName;
+    server: string;
+    secret: string;
+    timeout: number;
+  };
 
 /** As long as routers wait for a first answer. */
 const RETRANSMIT_AFTER_MS = 2_000;
 
 export async function login(
   username: string,
-  password: string,
+  password: string | undefined,
   options: LoginOptions,
 ): Promise<void> {
   const { method } = options;
-  if (method === 'peap' || method === 'ttls') {
-    throw new Error(
-      `--method ${method} needs EAP over TLS, which comes with a later release; pap, chap and mschapv2 work today`,
-    );
+  if (password === undefined && method !== 'tls') {
+    throw new UsageError(`--method ${method} needs a password`);
   }
   const { config } = loadFor(options);
   const dictionary = loadDictionary(config.radius.dictionaryFile);
@@ -55,14 +60,19 @@ export async function login(
     calledStationId: '02-00-00-00-00-00:evergate',
     callingStationId: macAddress(1),
   };
-  const outcome = await tryLogin(
-    client,
-    server.port,
-    { username, password, method, place },
-    runtime.random,
-  );
-
   const shown = `${server.address}:${server.port}`;
+
+  if (isEapMethod(method)) {
+    const asked = { username, password, place };
+    const tried = await tryByEap(client, server.port, asked, { ...options, method }, runtime);
+    const { outcome } = tried;
+    if (outcome.kind === 'silence') throw new Error(whySilent(shown, outcome));
+    reportEap(username, tried, dictionary, options);
+    complainAboutEap(username, tried, method);
+    return;
+  }
+  const asked = { username, password: password ?? '', method, place };
+  const outcome = await tryLogin(client, server.port, asked, runtime.random);
   switch (outcome.kind) {
     case 'accepted':
       report(username, outcome, dictionary, options);
@@ -87,6 +97,10 @@ export async function login(
   }
 }
 
+function isEapMethod(method: LoginOptions['method']): method is EapMethodName {
+  return EAP_METHODS.some((name) => name === method);
+}
+
 function whySilent(server: string, outcome: { attempts: number; forged: number }): string {
   if (outcome.forged > 0) {
     return `${server} answers, but with another secret; --secret must be the one of the router with this machine's address`;
@@ -97,31 +111,122 @@ function whySilent(server: string, outcome: { attempts: number; forged: number }
   );
 }
 
+type Answer = {
+  kind: 'accepted' | 'rejected';
+  response: Parameters<typeof describeAttributes>[0];
+  isSigned: boolean;
+  roundTripMs: number;
+  attempts: number;
+};
+
 function report(
   username: string,
-  outcome: Extract<LoginOutcome, { kind: 'accepted' | 'rejected' }>,
+  outcome: Answer,
   dictionary: Dictionary,
   { method, json }: LoginOptions,
 ): void {
   const attributes = describeAttributes(outcome.response, dictionary);
-  const roundTripMs = Math.round(outcome.roundTripMs * 10) / 10;
+  if (json === true) return printJson(answerJson(username, outcome, method, attributes));
+  const retried = outcome.attempts > 1 ? `, ${outcome.attempts} attempts` : '';
+  print(
+    `${verdict(outcome)}  ${bold(username)}  ${dim(`${method}, ${rounded(outcome)} ms${retried}`)}`,
+  );
+  printAnswer(outcome, attributes);
+}
+
+function reportEap(
+  username: string,
+  { outcome, tls }: TriedEapLogin,
+  dictionary: Dictionary,
+  { method, json }: LoginOptions,
+): void {
+  if (outcome.kind !== 'accepted' && outcome.kind !== 'rejected') return;
+  const attributes = describeAttributes(outcome.response, dictionary).filter(isWorthShowing);
+  const keys = outcome.kind === 'accepted' ? outcome.keys : undefined;
   if (json === true) {
-    printJson({
-      outcome: outcome.kind,
-      username,
-      method,
-      round_trip_ms: roundTripMs,
-      attempts: outcome.attempts,
-      message_authenticator: outcome.isSigned,
-      attributes,
+    return printJson({
+      ...answerJson(username, outcome, method, attributes),
+      rounds: outcome.rounds,
+      ...(keys === undefined ? {} : { keys }),
+      tls: tls === undefined ? null : tlsJson(tls),
     });
-    return;
   }
-  const verdict = outcome.kind === 'accepted' ? green('accepted') : red('rejected');
-  const how = `${method}, ${roundTripMs} ms${outcome.attempts > 1 ? `, ${outcome.attempts} attempts` : ''}`;
-  print(`${verdict}  ${bold(username)}  ${dim(how)}`);
-  if (!outcome.isSigned) print(yellow('  the answer has no Message-Authenticator (CVE-2024-3596)'));
+  const resent = outcome.attempts - outcome.rounds;
+  const retried = resent > 0 ? `, ${resent} sent again` : '';
+  const how = `${method}, ${outcome.rounds} round trips, ${rounded(outcome)} ms${retried}`;
+  print(`${verdict(outcome)}  ${bold(username)}  ${dim(how)}`);
+  if (tls !== undefined) print(formatTable(tlsRows(tls)));
+  if (keys === 'same') {
+    print(`  keys    ${green('device and router have the same')} ${dim('(MSK = MS-MPPE keys)')}`);
+  }
+  printAnswer(outcome, attributes);
+}
+
+function tlsRows({ version, cipherSuite, isResumed, server }: TlsConnectionFacts): string[][] {
+  const rows = [['  TLS', `${version}  ${cipherSuite}${isResumed ? '  resumed' : ''}`]];
+  if (server !== undefined) {
+    const until = new Date(server.expiresAtMs).toISOString().slice(0, 10);
+    rows.push(['  server', `${server.name}, issued by ${server.issuer}, valid until ${until}`]);
+    rows.push([
+      '',
+      server.isChecked
+        ? green('its certificate was checked')
+        : yellow('its certificate was not checked: --ca FILE names the authority to check it by'),
+    ]);
+  }
+  return rows;
+}
+
+function tlsJson({ version, cipherSuite, isResumed, server }: TlsConnectionFacts) {
+  return {
+    version,
+    cipher_suite: cipherSuite,
+    resumed: isResumed,
+    server_certificate:
+      server === undefined
+        ? null
+        : {
+            name: server.name,
+            issuer: server.issuer,
+            expires_at: new Date(server.expiresAtMs).toISOString(),
+            checked: server.isChecked,
+          },
+  };
+}
+
+function answerJson(
+  username: string,
+  outcome: Answer,
+  method: LoginOptions['method'],
+  attributes: DescribedAttribute[],
+) {
+  return {
+    outcome: outcome.kind,
+    username,
+    method,
+    round_trip_ms: rounded(outcome),
+    attempts: outcome.attempts,
+    message_authenticator: outcome.isSigned,
+    attributes,
+  };
+}
+
+function printAnswer({ isSigned }: Answer, attributes: DescribedAttribute[]): void {
+  if (!isSigned) print(yellow('  the answer has no Message-Authenticator (CVE-2024-3596)'));
   if (attributes.length > 0) print(formatTable(attributes.map(rowOf)));
+}
+
+function verdict({ kind }: Answer): string {
+  return kind === 'accepted' ? green('accepted') : red('rejected');
+}
+
+function rounded({ roundTripMs }: Answer): number {
+  return Math.round(roundTripMs * 10) / 10;
+}
+
+/** The end of EAP is bytes that the verdict has said in words. */
+function isWorthShowing({ name }: DescribedAttribute): boolean {
+  return name !== 'EAP-Message';
 }
 
 function rowOf({ name, value }: DescribedAttribute): string[] {

@@ -8,6 +8,7 @@ import type { RadiusClient } from '../services/client/radius-client.ts';
 import { findServer } from '../services/client/server-address.ts';
 import { createSimulation, percentile } from '../services/client/simulation.ts';
 import type { Simulation } from '../services/client/simulation.ts';
+import type { SimulatedMethod } from '../services/client/simulated-login.ts';
 import { compareWithDatabase } from './compare-sessions.ts';
 import type { Comparison } from './compare-sessions.ts';
 import { gatewayFrom, hasToken } from './gateway-client.ts';
@@ -28,6 +29,7 @@ export type SimulateOptions = GatewayOptions & {
   secret?: string;
   prepare?: boolean;
   password?: string;
+  method?: SimulatedMethod;
   json?: boolean;
 };
 
@@ -100,6 +102,7 @@ export async function simulate(options: SimulateOptions): Promise<void> {
       loginsPerSecond: options.rate,
       durationMs: options.duration * 1000,
       wrongPasswords: WRONG_PASSWORDS,
+      ...(options.method === undefined ? {} : { methods: [options.method] }),
     },
     runtime,
   );

@@ -46,7 +46,7 @@ describe('wrong usage exits with 2 and one line', () => {
       ['token', 'create', '--role', 'king'],
       'Allowed choices are owner, manager, support, read-only',
     ],
-    [['login', 'alice'], "missing required argument 'password'"],
+    [['login', 'alice'], "--method pap needs a password"],
     [
       ['login', 'alice', 'x', '--method', 'smoke'],
       'Allowed choices are pap, chap, mschapv2, peap, ttls',
@@ -88,9 +88,9 @@ describe('what does not work exits with 1 and one line', () => {
     ['no API key', ['export'], /^evergate: no API key: set EVERGATE_TOKEN, or name with --data/],
     ['no file', ['apply', 'nothing.yaml'], /^evergate: nothing\.yaml cannot be read: ENOENT/],
     [
-      'TLS methods',
-      ['login', 'a', 'b', '--method', 'peap'],
-      /^evergate: --method peap needs EAP over TLS, which comes with a later release/,
+      'no server, by EAP',
+      ['login', 'a', 'b', '--method', 'peap', '--server', '127.0.0.1:9', '--timeout', '0.2'],
+      /^evergate: no answer from 127\.0\.0\.1:9 after 1 attempt\./,
     ],
     [
       'no server',

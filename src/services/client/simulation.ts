@@ -6,10 +6,12 @@ import assert from 'node:assert';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { reportAccounting } from './account.ts';
 import type { AccountingReport } from './account.ts';
-import { LOGIN_METHODS, tryLogin } from './login.ts';
+import { LOGIN_METHODS } from './login.ts';
 import { macAddress } from './place.ts';
 import type { Place } from './place.ts';
 import type { RadiusClient } from './radius-client.ts';
+import { createSimulatedLogin } from './simulated-login.ts';
+import type { SimulatedMethod } from './simulated-login.ts';
 
 export type SimulationOptions = {
   routers: { name: string; address: string; client: RadiusClient }[];
@@ -20,6 +22,8 @@ export type SimulationOptions = {
   durationMs: number;
   /** The share of logins that get their password wrong, as people do. */
   wrongPasswords: number;
+  /** Each login has one of these. */
+  methods?: readonly SimulatedMethod[];
 };
 
 /** What a session's records were acknowledged to contain. */
@@ -82,6 +86,8 @@ type Session = {
 export function createSimulation(options: SimulationOptions, runtime: Runtime): Simulation {
   const { routers, authPort, acctPort, loginsPerSecond, durationMs } = options;
   const { clock, random } = runtime;
+  const methods = options.methods ?? LOGIN_METHODS;
+  const logIn = createSimulatedLogin(runtime);
   assert(routers.length > 0 && options.subscribers.length > 0);
 
   const counts: SimulationCounts = {
@@ -151,13 +157,8 @@ export function createSimulation(options: SimulationOptions, runtime: Runtime): 
     const { username, number } = subscriber;
     const place = placeOf(router, number);
     const password = isWrong ? `${subscriber.password}-mistyped` : subscriber.password;
-    const method = pick(LOGIN_METHODS);
-    const outcome = await tryLogin(
-      router.client,
-      authPort,
-      { username, password, method, place },
-      random,
-    );
+    const method = pick(methods);
+    const outcome = await logIn(router.client, authPort, { username, password, method, place });
     if (outcome.kind === 'busy') {
       counts.skipped++;
       return undefined;
@@ -175,7 +176,7 @@ export function createSimulation(options: SimulationOptions, runtime: Runtime): 
     }
     if (isWrong || outcome.kind !== 'accepted') {
       counts.wrong++;
-      const because = outcome.kind === 'rejected' ? (outcome.message ?? 'rejected') : outcome.kind;
+      const because = outcome.kind === 'accepted' ? '' : outcome.why;
       lastComplaint = isWrong
         ? `${username} was let in with the wrong password (${method})`
         : `${username} was not let in (${method}): ${because}`;
