@@ -10,6 +10,8 @@ import { freeTcpPort, freeUdpPort } from '../servers/free-port.ts';
 import { startPostgres } from '../servers/postgres.ts';
 import { startServerProcess } from '../servers/server-process.ts';
 import { ensureDebianPackage } from '../servers/ensure-package.ts';
+import { CLIENT_CERTIFICATES, createEapCertificates } from './eap-certificates.ts';
+import type { EapCertificates } from './eap-certificates.ts';
 
 export type Contender = {
   name: string;
@@ -25,6 +27,8 @@ export type Running = AsyncDisposable & {
   cacheHits?: () => Promise<{ hits: number; all: number }>;
   /** Resolves when what the load left behind is done: else it would work into the others' rounds. */
   settle?: () => Promise<void>;
+  /** What the load has to know beside the ports, as its command line has it. */
+  load?: string[];
 };
 
 const SERVER_CORE = 0;
@@ -73,6 +77,7 @@ export type EvergateContender = {
   redis?: boolean;
   /** A plan that ends neither by time nor by volume: then a Stop changes nothing that logins ask. */
   isUnlimited?: boolean;
+  users?: number;
 };
 
 export function evergate(name: string, options: EvergateContender = {}): Contender {
@@ -120,6 +125,86 @@ export function evergate(name: string, options: EvergateContender = {}): Contend
   };
 }
 
+export type EapTlsContender = {
+  maxVersion: '1.2' | '1.3';
+  /** Whether devices come back with a short handshake. */
+  resumes?: boolean;
+};
+
+/** Nothing but EAP-TLS, its session cache off. */
+export function freeradiusEapTls(
+  name: string,
+  options: Pick<EapTlsContender, 'maxVersion'>,
+): Contender {
+  return {
+    name,
+    async start() {
+      await using opened = new AsyncDisposableStack();
+      const certificates = opened.use(createEapCertificates());
+      const eapTls = {
+        ...certificates.server,
+        clientCaFile: certificates.authorityFile,
+        maxVersion: options.maxVersion,
+      };
+      const server = opened.use(
+        await startFreeradius({ secret: SECRET, users: 0, core: SERVER_CORE, eapTls }),
+      );
+      const closing = opened.move();
+      const { authPort, acctPort } = server;
+      return {
+        authPort,
+        acctPort,
+        pids: [server.process.pid],
+        load: eapLoad(certificates, options),
+        [Symbol.asyncDispose]: () => closing.disposeAsync(),
+      };
+    },
+  };
+}
+
+export function evergateEapTls(
+  name: string,
+  options: EapTlsContender & { engine: 'portable' | 'native' },
+): Contender {
+  return {
+    name,
+    async start() {
+      await using opened = new AsyncDisposableStack();
+      const certificates = opened.use(createEapCertificates());
+      const environment = {
+        EVERGATE_RADIUS_EAP_METHODS: 'tls', // what FreeRADIUS begins with too: nobody has to ask
+        EVERGATE_RADIUS_EAP_CERTIFICATE: certificates.server.certificateFile,
+        EVERGATE_RADIUS_EAP_KEY: certificates.server.keyFile,
+        EVERGATE_RADIUS_EAP_CLIENT_CA: certificates.authorityFile,
+        EVERGATE_RADIUS_EAP_TLS_ENGINE: options.engine,
+        EVERGATE_RADIUS_EAP_TLS_MAX_VERSION: options.maxVersion,
+        ...(options.resumes === true ? {} : { EVERGATE_RADIUS_EAP_TICKET_LIFETIME: '0s' }),
+      };
+      const running = opened.use(
+        await evergate(name, {
+          environment,
+          isUnlimited: true,
+          users: CLIENT_CERTIFICATES,
+        }).start(),
+      );
+      const closing = opened.move();
+      const { authPort, acctPort, pids } = running;
+      return {
+        authPort,
+        acctPort,
+        pids,
+        load: eapLoad(certificates, options),
+        [Symbol.asyncDispose]: () => closing.disposeAsync(),
+      };
+    },
+  };
+}
+
+function eapLoad({ directory }: EapCertificates, { maxVersion, resumes }: EapTlsContender) {
+  const flags = ['--certificates', directory, '--max-version', maxVersion];
+  return resumes === true ? [...flags, '--resume'] : flags;
+}
+
 /** The load generator's ceiling: a responder that does nothing but answer. */
 export const bareResponder: Contender = {
   name: 'bare responder (ceiling)',
@@ -145,7 +230,7 @@ export const bareResponder: Contender = {
   },
 };
 
-function desired({ devices, isUnlimited }: EvergateContender): DesiredState {
+function desired({ devices, isUnlimited, users = USERS }: EvergateContender): DesiredState {
   return {
     sites: [{ name: 'bench', timezone: 'UTC' }],
     routers: [
@@ -159,7 +244,7 @@ function desired({ devices, isUnlimited }: EvergateContender): DesiredState {
         ...(devices === undefined ? {} : { devices }),
       },
     ],
-    subscribers: Array.from({ length: USERS }, (_, user) => ({
+    subscribers: Array.from({ length: users }, (_, user) => ({
       username: `user${user}`,
       password: `pass${user}`,
       plan: 'bench',

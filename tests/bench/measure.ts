@@ -44,6 +44,7 @@ type Racer = {
 
 const GENERATOR_CORE = 1;
 const GENERATOR = fileURLToPath(import.meta.resolve('./generator/main.ts'));
+const EAP_GENERATOR = fileURLToPath(import.meta.resolve('./generator/eap-main.ts'));
 
 export async function measure(scenario: Scenario, timing: Timing): Promise<Measured[]> {
   await using opened = new AsyncDisposableStack();
@@ -87,24 +88,31 @@ async function runGenerator(
   running: Running,
   timing: Timing,
 ): Promise<LoadReport> {
-  const flags: Record<string, string | number> = {
-    mode: scenario.mode,
+  const common = {
     'auth-port': running.authPort,
-    'acct-port': running.acctPort,
     secret: SECRET,
-    users: USERS,
-    rate: scenario.rate ?? 0,
     'warm-up': timing.warmUpSeconds,
     duration: timing.seconds,
     watch: running.pids.join(','),
   };
+  const isEap = scenario.mode === 'eap-tls';
+  const flags = isEap
+    ? common
+    : {
+        ...common,
+        mode: scenario.mode,
+        'acct-port': running.acctPort,
+        users: USERS,
+        rate: scenario.rate ?? 0,
+      };
   const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
   const { stdout } = await promisify(execFile)('taskset', [
     '-c',
     String(GENERATOR_CORE),
     process.execPath,
-    GENERATOR,
+    isEap ? EAP_GENERATOR : GENERATOR,
     ...args,
+    ...(running.load ?? []),
   ]);
   return JSON.parse(stdout) as LoadReport;
 }

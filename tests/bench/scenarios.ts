@@ -2,12 +2,19 @@
 // with the first contender of the same scenario and the same round.
 
 import type { Contender } from './contenders.ts';
-import { bareResponder, evergate, freeradiusFiles, freeradiusSql } from './contenders.ts';
+import {
+  bareResponder,
+  evergate,
+  evergateEapTls,
+  freeradiusEapTls,
+  freeradiusFiles,
+  freeradiusSql,
+} from './contenders.ts';
 
 export type Scenario = {
   name: string;
   title: string;
-  mode: 'pap' | 'acct' | 'mix';
+  mode: 'pap' | 'acct' | 'mix' | 'eap-tls';
   /** Requests per second; without it, as many as the server can do. */
   rate?: number;
   /** The first is what the others are compared with. */
@@ -28,6 +35,7 @@ export type Entry = {
 
 const DGRAM = { EVERGATE_RADIUS_ENGINE: 'dgram' };
 const JOURNAL = { EVERGATE_ACCOUNTING_DURABILITY: 'journal' };
+const PORTABLE = { engine: 'portable', maxVersion: '1.3' } as const;
 const NO_CREDENTIAL_CACHE = { EVERGATE_ACCESS_CREDENTIAL_MAX_AGE: '0' };
 
 export const SCENARIOS: Scenario[] = [
@@ -102,4 +110,38 @@ export const SCENARIOS: Scenario[] = [
       },
     ],
   },
+  eapTls('eap-tls', '1.3'),
+  eapTls('eap-tls-1.2', '1.2'),
+  {
+    name: 'eap-tls-resumed',
+    title: 'Logins by EAP-TLS 1.3 with the ticket of an earlier one',
+    mode: 'eap-tls',
+    contenders: [
+      { contender: evergateEapTls('Evergate, portable, full', PORTABLE) },
+      {
+        contender: evergateEapTls('Evergate, portable, resumed', { ...PORTABLE, resumes: true }),
+        timesFewerCpu: 2,
+      },
+    ],
+  },
 ];
+
+/** Full handshakes with P-256 certificates on both sides. */
+function eapTls(name: string, maxVersion: '1.2' | '1.3'): Scenario {
+  return {
+    name,
+    title: `Logins by EAP-TLS ${maxVersion}, full handshakes`,
+    mode: 'eap-tls',
+    contenders: [
+      { contender: freeradiusEapTls('FreeRADIUS', { maxVersion }) },
+      {
+        contender: evergateEapTls('Evergate, portable', { engine: 'portable', maxVersion }),
+        timesFewerCpu: 0.9,
+      },
+      {
+        contender: evergateEapTls('Evergate, native', { engine: 'native', maxVersion }),
+        timesFewerCpu: 1.2,
+      },
+    ],
+  };
+}

@@ -28,7 +28,16 @@ export type FreeradiusOptions = {
   users: number;
   /** Undefined: users in memory (`files`), accounting answered without being kept. */
   database?: FreeradiusDatabase;
+  /** Logins by EAP-TLS instead. */
+  eapTls?: FreeradiusEapTls;
   core?: number;
+};
+
+export type FreeradiusEapTls = {
+  certificateFile: string;
+  keyFile: string;
+  clientCaFile: string;
+  maxVersion: '1.2' | '1.3';
 };
 
 const CONFIGURATION = '/etc/freeradius/3.0';
@@ -66,7 +75,7 @@ function writeConfiguration(
   directory: string,
   options: FreeradiusOptions & { authPort: number; acctPort: number },
 ): void {
-  const { database } = options;
+  const { database, eapTls } = options;
   mkdirSync(join(directory, 'run'));
   writeFileSync(join(directory, 'dictionary'), '');
   writeFileSync(join(directory, 'users'), database === undefined ? usersFile(options.users) : '');
@@ -112,6 +121,7 @@ modules {
     usersfile = ${directory}/users
   }
   ${database === undefined ? '' : sqlModule(database)}
+  ${eapTls === undefined ? '' : eapModule(eapTls)}
 }
 policy {
   $INCLUDE ${CONFIGURATION}/policy.d/accounting
@@ -129,6 +139,9 @@ server default {
     port = ${options.acctPort}
     recv_buff = 4194304
   }
+  ${
+    eapTls === undefined
+      ? `
   authorize {
     ${database === undefined ? 'files' : 'sql'}
     pap
@@ -137,6 +150,14 @@ server default {
     Auth-Type PAP {
       pap
     }
+  }`
+      : `
+  authorize {
+    eap
+  }
+  authenticate {
+    eap
+  }`
   }
   preacct {
     acct_unique
@@ -181,6 +202,34 @@ function sqlModule(database: FreeradiusDatabase): string {
     client_table = "nas"
     group_attribute = "SQL-Group"
     $INCLUDE \${modconfdir}/\${.:name}/main/\${dialect}/queries.conf
+  }`;
+}
+
+/** TLS alone, so that nobody has to ask for it; packets as long as ours. */
+function eapModule(options: FreeradiusEapTls): string {
+  const { certificateFile, keyFile, clientCaFile, maxVersion } = options;
+  return `
+  eap {
+    default_eap_type = tls
+    timer_expire = 60
+    max_sessions = 16384
+    tls-config common {
+      certificate_file = ${certificateFile}
+      private_key_file = ${keyFile}
+      ca_file = ${clientCaFile}
+      auto_chain = no
+      fragment_size = 1190
+      tls_min_version = "1.2"
+      tls_max_version = "${maxVersion}"
+      cipher_list = "DEFAULT"
+      ecdh_curve = "X25519:prime256v1"
+      cache {
+        enable = no
+      }
+    }
+    tls {
+      tls = common
+    }
   }`;
 }
 

@@ -3,20 +3,13 @@
 
 import { parseArgs } from 'node:util';
 import { systemNetwork } from '../../../src/runtime/udp/network.ts';
-import { cpuMicrosecondsOf, residentKiBOf } from '../process-usage.ts';
 import type { LoadResult } from './load.ts';
 import { runLoad } from './load.ts';
+import type { Usage } from './watch.ts';
+import { createWatch } from './watch.ts';
 
 /** What the line of JSON holds. */
-export type LoadReport = LoadResult & {
-  /** Of the watched processes and their children, in the order of `--watch`. */
-  watched: { pid: number; cpuMicrosecondsPerRequest: number; residentKiB: number }[];
-  cpuMicrosecondsPerRequest: number;
-  residentKiB: number;
-  /** The share of a core that the watched processes used: below 0.95 the server was not saturated. */
-  coreShare: number;
-  generatorCoreShare: number;
-};
+export type LoadReport = LoadResult & Usage;
 
 const { values } = parseArgs({
   options: {
@@ -62,15 +55,7 @@ if (acctShare === undefined) {
   process.exit(2);
 }
 
-const watchedPids = values.watch === '' ? [] : values.watch.split(',').map(Number);
-const cpuNow = () => ({
-  total: cpuMicrosecondsOf(watchedPids),
-  each: watchedPids.map((pid) => cpuMicrosecondsOf([pid])),
-  generator: process.cpuUsage(),
-});
-let before = cpuNow();
-let after = before;
-
+const watch = createWatch(values.watch === '' ? [] : values.watch.split(',').map(Number));
 const result = await runLoad(systemNetwork(), {
   host: values.host,
   authPort: Number(values['auth-port']),
@@ -87,27 +72,9 @@ const result = await runLoad(systemNetwork(), {
   timeoutMs: Number(values.timeout) * 1000,
   openSessions: Number(values.sessions),
   interims: Number(values.interims),
-  onBegin: () => {
-    before = cpuNow();
-  },
-  onEnd: () => {
-    after = cpuNow();
-  },
+  onBegin: () => watch.begin(),
+  onEnd: () => watch.end(),
 });
 
-const perRequest = (microseconds: number) => microseconds / Math.max(1, result.replies);
-const generator =
-  after.generator.user + after.generator.system - before.generator.user - before.generator.system;
-const report: LoadReport = {
-  ...result,
-  watched: watchedPids.map((pid, i) => ({
-    pid,
-    cpuMicrosecondsPerRequest: perRequest((after.each[i] ?? 0) - (before.each[i] ?? 0)),
-    residentKiB: residentKiBOf([pid]),
-  })),
-  cpuMicrosecondsPerRequest: perRequest(after.total - before.total),
-  residentKiB: residentKiBOf(watchedPids),
-  coreShare: (after.total - before.total) / 1e6 / result.seconds,
-  generatorCoreShare: generator / 1e6 / result.seconds,
-};
+const report: LoadReport = { ...result, ...watch.usage(result.replies, result.seconds) };
 console.log(JSON.stringify(report));
