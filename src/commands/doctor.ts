@@ -13,6 +13,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { createRadiusClient } from '../services/client/radius-client.ts';
 import { askStatus } from '../services/client/status.ts';
 import { loadFor } from './load.ts';
+import { ownCertificate } from './own-certificates.ts';
 import type { ConfigOptions } from './load.ts';
 import { reachable } from './reachable.ts';
 import { quietRuntime } from './quiet-runtime.ts';
@@ -26,7 +27,7 @@ export async function doctor(options: ConfigOptions): Promise<void> {
   const checks: Check[] = [
     { name: 'configuration', run: () => Promise.resolve(checkConfiguration(loaded)) },
     ...machineChecks(config, runtime),
-    certificateCheck('eap', config.radius.eap, runtime.clock.nowMs()),
+    certificateCheck('eap', ownCertificate(config), runtime.clock.nowMs()),
     ...(config.radius.radsec.port === undefined
       ? []
       : [certificateCheck('radsec', config.radius.radsec, runtime.clock.nowMs())]),

@@ -2,18 +2,17 @@
 // everything stopped in reverse when a signal asks for it. The wiring of each service is its start.ts.
 
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { prepareDataDirectory } from '../operations/data-directory.ts';
 import { openDatabase, migrateDatabase } from '../operations/database.ts';
 import type { OpenDatabase } from '../operations/database.ts';
 import { openSecretsKey } from '../operations/secrets-key.ts';
-import { ensureServerCertificate } from '../operations/certificates.ts';
 import type { Config, LoadedConfig } from '../runtime/config.ts';
 import { createHttpServer } from '../runtime/http.ts';
 import type { HttpServer } from '../runtime/http.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { createSystemRuntime } from '../runtime/system-runtime.ts';
 import type { RadiusService } from '../services/radius/start.ts';
+import { withOwnCertificates } from './own-certificates.ts';
 import { watchStopSignals } from './stop-signals.ts';
 
 export const SERVICES = ['radius', 'gateway'] as const;
@@ -45,8 +44,6 @@ export type RunningServices = {
   httpPort: number;
   radius: RadiusService | undefined;
 };
-
-const RENEWAL_EVERY_MS = 24 * 3_600_000;
 
 /** Resolves after an orderly stop. */
 export async function runServices(
@@ -85,7 +82,7 @@ export async function runServices(
     ],
   });
   const radiusConfig = plan.isAlone
-    ? await withCertificates(config, runtime, opened)
+    ? await withOwnCertificates(config, runtime, opened)
     : config.radius;
   const stores = {
     databaseUrl: database.url,
@@ -142,39 +139,6 @@ export async function runServices(
 /** Every line of the log says which service speaks. */
 function ofService(runtime: Runtime, service: ServiceName): Runtime {
   return { ...runtime, log: runtime.log.with({ service }) };
-}
-
-/** Where nobody has configured a certificate there is one all the same, of a private authority. */
-async function withCertificates(
-  { data, radius }: Config,
-  runtime: Runtime,
-  opened: AsyncDisposableStack,
-): Promise<Config['radius']> {
-  if (radius.eap.certificateFile !== undefined) return radius;
-  const directory = join(data, 'certificates');
-  const made = await ensureServerCertificate(directory, runtime);
-  opened.use(
-    // It ends one day, and this process may still run.
-    runtime.clock.every(RENEWAL_EVERY_MS, () => {
-      ensureServerCertificate(directory, runtime).catch((error: unknown) => {
-        runtime.log.error('could not renew the certificate for EAP over TLS', { error });
-      });
-    }),
-  );
-  if (made.outcome !== 'present') {
-    const { certificateFile, authorityFile, outcome } = made;
-    runtime.log.info(`${outcome} a certificate for EAP over TLS`, {
-      certificateFile,
-      authorityFile,
-    });
-  }
-  const { certificateFile, keyFile, authorityFile, revocationListFile } = made;
-  const clients = { clientCaFile: authorityFile, clientCrlFile: revocationListFile };
-  const eap = { certificateFile, keyFile, ...clients };
-  // Its server certificate is as good for routers as for devices.
-  const radsec =
-    radius.radsec.certificateFile === undefined ? { ...radius.radsec, ...eap } : radius.radsec;
-  return { ...radius, eap: { ...radius.eap, ...eap }, radsec };
 }
 
 /** A database that is away is no reason not to start: accounting goes into the journal until it is back. */

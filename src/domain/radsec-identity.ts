@@ -22,9 +22,11 @@ export function parseRadsecIdentity(text: string): Parsed<string> {
     : { kind: 'parsed', value: name };
 }
 
-/** Undefined: not the name of one host. */
+/** Undefined: not the name of one host. Dotted numbers are an address, and only an address may say it. */
 export function canonicalDnsName(text: string): string | undefined {
   const name = text.toLowerCase().replace(/\.$/, '');
   if (name === '' || name.length > MAX_BYTES) return undefined;
-  return name.split('.').every((label) => LABEL.test(label)) ? name : undefined;
+  const labels = name.split('.');
+  if (/^\d+$/.test(labels.at(-1) ?? '')) return undefined;
+  return labels.every((label) => LABEL.test(label)) ? name : undefined;
 }

@@ -7,7 +7,7 @@ import { loadConfig } from '../runtime/config.ts';
 import { createSystemRuntime } from '../runtime/system-runtime.ts';
 import { examine } from './doctor.ts';
 import { machineChecks } from './doctor/machine.ts';
-import { parseServerInfo, storeChecks } from './doctor/stores.ts';
+import { isNewEnough, parseServerInfo, storeChecks } from './doctor/stores.ts';
 import { runningEmbeddedUrl } from './embedded-server.ts';
 
 let data = '';
@@ -99,4 +99,15 @@ test.each([
   ],
 ])('%j is %j', (info, server) => {
   expect(parseServerInfo(info)).toEqual(server);
+});
+
+test.each([
+  ['redis', [6, 2, 14], false],
+  ['redis', [7, 0, 15], true],
+  ['redis', [8, 0, 0], true],
+  ['valkey', [7, 1, 9], false],
+  ['valkey', [7, 2, 0], true],
+  ['valkey', [8, 0, 1], true],
+] as const)('%s %j is new enough: %s', (name, version, answer) => {
+  expect(isNewEnough({ name, version: [...version] })).toBe(answer);
 });

@@ -27,6 +27,11 @@ const QUIET_MS = 60_000;
 /** Distinct lines remembered; beyond this new ones are counted in the metrics only. */
 const MAX_SUBJECTS = 1_000;
 
+/** Characters of a reason that others have a part in. */
+const MAX_DETAIL = 300;
+
+type Subjects = Map<string, { quietUntilMs: number; unsaid: number }>;
+
 const HINTS: Partial<Record<DiscardReason, string>> = {
   'unknown-router': 'add a router with this address: evergate apply, or POST /v1/routers',
   'bad-accounting-authenticator': 'the shared secret of the router and ours differ',
@@ -39,18 +44,20 @@ const HINTS: Partial<Record<DiscardReason, string>> = {
 
 export function createDiscardLog(options: { clock: Clock; log: Log }): DiscardLog {
   const { clock, log } = options;
-  const subjects = new Map<string, { quietUntilMs: number; unsaid: number }>();
+  const subjects: Subjects = new Map();
+  /** Apart, because anybody can invent names. */
+  const names: Subjects = new Map();
 
   /** How many times it happened since it was last said, this one included; undefined: say nothing. */
-  function speak(subject: string): number | undefined {
+  function speak(subject: string, among: Subjects = subjects): number | undefined {
     const nowMs = clock.monotonicMs();
-    const known = subjects.get(subject);
+    const known = among.get(subject);
     if (known !== undefined && nowMs < known.quietUntilMs) {
       known.unsaid++;
       return undefined;
     }
-    if (known === undefined && subjects.size >= MAX_SUBJECTS) return undefined;
-    subjects.set(subject, { quietUntilMs: nowMs + QUIET_MS, unsaid: 0 });
+    if (known === undefined && among.size >= MAX_SUBJECTS) return undefined;
+    among.set(subject, { quietUntilMs: nowMs + QUIET_MS, unsaid: 0 });
     return (known?.unsaid ?? 0) + 1;
   }
 
@@ -83,9 +90,10 @@ export function createDiscardLog(options: { clock: Clock; log: Log }): DiscardLo
     },
 
     rejected(username, router, reason, detail) {
-      const times = speak(`rejected ${username ?? ''} ${reason}`);
+      const times = speak(`${username ?? ''} ${reason}`, names);
       if (times === undefined) return;
-      const why = detail === undefined ? { reason } : { reason, detail };
+      const why =
+        detail === undefined ? { reason } : { reason, detail: detail.slice(0, MAX_DETAIL) };
       log.info('rejected a login', { username, router: router.router.name, ...why, times });
     },
 
@@ -97,8 +105,10 @@ export function createDiscardLog(options: { clock: Clock; log: Log }): DiscardLo
 
     sweep() {
       const nowMs = clock.monotonicMs();
-      for (const [subject, { quietUntilMs }] of subjects) {
-        if (nowMs >= quietUntilMs) subjects.delete(subject);
+      for (const among of [subjects, names]) {
+        for (const [subject, { quietUntilMs }] of among) {
+          if (nowMs >= quietUntilMs) among.delete(subject);
+        }
       }
     },
   };

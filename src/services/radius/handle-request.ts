@@ -392,7 +392,8 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
 
   async function decideEap(packet: Packet, source: Source, isForwarded: boolean): Promise<Outcome> {
     for (let attempt = 0; attempt < MAX_SETTLING; attempt++) {
-      const step = await deps.eap.step(packet, source.path, isForwarded);
+      const from = { path: source.path, router: source.router.router.id };
+      const step = await deps.eap.step(packet, from, isForwarded);
       const settled = await takeEapStep(step, packet, source);
       if (settled.kind === 'send') return { kind: 'answer', bytes: settled.answer };
       if (settled.kind === 'silent') return discard('in-progress');

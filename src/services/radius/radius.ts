@@ -87,6 +87,8 @@ export type RadiusStores = {
   isStateShared: boolean;
   /** True while this node answers from a memory of its own instead of the shared state. */
   isStateAway(): boolean;
+  /** False where the shared state is this process's own memory. */
+  canStateBeAway: boolean;
   /** Calls when the shared state is back after it was away, and may have forgotten everything. */
   onStateRecovered(listener: () => void): void;
 };

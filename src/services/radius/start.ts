@@ -15,6 +15,7 @@ import { connectPostgres } from '../../stores/postgres/connect.ts';
 import { createCredentialQueries } from '../../stores/postgres/credentials.ts';
 import { createRouterQueries } from '../../stores/postgres/routers.ts';
 import { createSessionQueries } from '../../stores/postgres/sessions.ts';
+import { createRotatingBox } from '../../stores/rotating-box.ts';
 import { createSecretBox } from '../../stores/secret-box.ts';
 import type { SecretKeys } from '../../stores/secret-box.ts';
 import { openSharedState } from '../../stores/state/open.ts';
@@ -144,9 +145,11 @@ export async function openRadius(
         watchChanges: (listener) => watchChanges(postgres, listener),
         journal,
         state: state.state,
-        box,
+        // Not the box of what the database keeps: these are sealed at every packet.
+        box: createRotatingBox(config.secretKeys, 'shared state', runtime.clock),
         isStateShared,
         isStateAway: () => state.isDegraded(),
+        canStateBeAway: state.kind !== 'memory',
         onStateRecovered: (listener) => state.onRecovered(listener),
       },
       runtime,

@@ -39,6 +39,8 @@ export function createForwardedRequests(options: {
   handle: (request: PeerRequest) => Promise<Buffer | undefined>;
   /** The datagram that answers a request of this envelope. */
   encodeAnswer: (request: Envelope, answer: Buffer | undefined) => Buffer;
+  /** The datagram that says that the request has arrived. */
+  encodeBusy: (request: Envelope) => Buffer;
   send: (path: Buffer, datagram: Buffer) => void;
   discard: (reason: ForwardedDiscard, path: Buffer) => void;
 }): ForwardedRequests {
@@ -114,7 +116,10 @@ export function createForwardedRequests(options: {
 
       const request = decodeRequest(payload);
       if (request === undefined) return discard('malformed', path);
-      if (handling.has(nameOf(request))) return discard('in-progress', path);
+      if (handling.has(nameOf(request))) {
+        send(path, options.encodeBusy(envelope)); // else its sender would take us for dead
+        return discard('in-progress', path);
+      }
       const sender = senderOf(envelope.from);
       if (sender === undefined) return discard('overload', path);
       if (!sender.window.isNew(envelope.number)) return discard('replayed', path);

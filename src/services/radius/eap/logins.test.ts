@@ -20,13 +20,15 @@ import { virtualRuntime } from '../../../../tests/simulation/virtual-runtime.ts'
 import type { VirtualRuntime } from '../../../../tests/simulation/virtual-runtime.ts';
 import { subscriber } from '../../../../tests/simulation/world.ts';
 import type { CredentialCache } from '../credential-cache.ts';
+import { encodeState } from './conversation-owner.ts';
 import { createConversationStore } from './conversation-store.ts';
 import { createEvidenceFinder } from './evidence.ts';
 import type { Seal } from './record.ts';
 import { createEapLogins } from './logins.ts';
-import type { EapLogins, EapStep, Forwarded } from './logins.ts';
+import type { EapLogins, EapSource, EapStep, Forwarded } from './logins.ts';
 
-const path = pathFrom('10.1.0.1');
+const source: EapSource = { path: pathFrom('10.1.0.1'), router: 'r1' };
+const stateOfNobody = encodeState({ random: Buffer.alloc(16, 5), kind: 'shared', owner: 1 });
 const alice: EapPeer = {
   username: 'alice',
   password: Buffer.from('pw-alice'),
@@ -68,6 +70,7 @@ function createNode(state: SharedState, options: NodeOptions = {}) {
     clock: runtime.clock,
     isStateAway: options.isStateAway ?? (() => false),
     onStateRecovered: options.onStateRecovered ?? (() => undefined),
+    canStateBeAway: true,
     sendCopy: options.sendCopy ?? (() => Promise.resolve()),
   });
   const logins = createEapLogins({
@@ -104,7 +107,7 @@ const firstTurn: Turn = { eap: eapIdentity('alice', 1), state: undefined };
 /** The step of a node, settled with an answer that tells which it was. */
 async function settled(node: EapLogins, packet: Packet, answer: string, isForwarded = false) {
   for (;;) {
-    const step = await node.step(packet, path, isForwarded);
+    const step = await node.step(packet, source, isForwarded);
     if (!('settle' in step)) {
       return { step, sent: 'answer' in step ? wordIn(step.answer) : undefined };
     }
@@ -175,7 +178,7 @@ describe('a packet that comes again', () => {
     const proof = await settled(two, packet, 'proof');
     expect(proof.sent).toBe('proof');
     const third = reply(proof.step, second.peerMemory);
-    expect((await two.step(packetOf(third), path)).kind).toBe('success');
+    expect((await two.step(packetOf(third), source)).kind).toBe('success');
   });
 
   test('after its node died when the round was settled gets the answer that was never sent', async () => {
@@ -231,7 +234,7 @@ test('a packet of a round that is over comes too late: no answer, and no harm', 
   const proof = await settled(two, late, 'proof');
   const third = packetOf(reply(proof.step, second.peerMemory));
   expect((await settled(one, third, 'accept')).sent).toBe('accept');
-  expect((await two.step(late, path)).kind).toBe('discard');
+  expect((await two.step(late, source)).kind).toBe('discard');
   expect((await settled(two, third, 'x')).sent).toBe('accept');
 });
 
@@ -241,26 +244,26 @@ test('another answer to a State that has been used is discarded', async () => {
   const forged = Buffer.from(second.eap);
   forged.writeUInt8(forged.readUInt8(30) ^ 1, 30);
   const packet = packetOf({ ...second, eap: forged });
-  expect(await two.step(packet, path)).toEqual({ kind: 'discard' });
+  expect(await two.step(packet, source)).toEqual({ kind: 'discard' });
 });
 
 test('a broken answer is discarded, and the right one may still come', async () => {
   const second = await challengeAnswered();
   const broken = packetOf({ ...second, eap: second.eap.subarray(0, 20) });
-  expect((await one.step(broken, path)).kind).toBe('discard');
+  expect((await one.step(broken, source)).kind).toBe('discard');
   expect((await settled(one, packetOf(second), 'proof')).step.kind).toBe('challenge');
 });
 
 describe('a conversation nobody knows is lost', () => {
   test('because the State is not ours', async () => {
     const packet = packetOf({ eap: Buffer.of(2, 9, 0, 5, 26), state: Buffer.from('whose?') });
-    expect(await one.step(packet, path)).toEqual({ kind: 'lost', eap: Buffer.of(4, 9, 0, 4) });
+    expect(await one.step(packet, source)).toEqual({ kind: 'lost', eap: Buffer.of(4, 9, 0, 4) });
   });
 
   test('because the device took more than five minutes', async () => {
     const second = await challengeAnswered();
     await runtime.scheduler.run(300_001);
-    expect((await one.step(packetOf(second), path)).kind).toBe('lost');
+    expect((await one.step(packetOf(second), source)).kind).toBe('lost');
   });
 
   test('because what is stored cannot be opened', async () => {
@@ -268,7 +271,7 @@ describe('a conversation nobody knows is lost', () => {
     const key = `eap_session:${second.state?.toString('hex', 0, 8)}`;
     expect(await memory.exists(key)).toBe(true);
     await memory.set(key, Buffer.from('sealed with a key that is gone'), 1_000);
-    expect((await one.step(packetOf(second), path)).kind).toBe('lost');
+    expect((await one.step(packetOf(second), source)).kind).toBe('lost');
   });
 });
 
@@ -303,19 +306,19 @@ describe('a conversation that is not in the shared state', () => {
     };
     const lonely = createNode(createMemoryState({ clock: runtime.clock }), { forward });
     const packet = packetOf(await challengeAnswered());
-    expect(await lonely.step(packet, path)).toEqual({ ...answerOfOwner, kind: 'forwarded' });
+    expect(await lonely.step(packet, source)).toEqual({ ...answerOfOwner, kind: 'forwarded' });
     expect(asked).toHaveLength(1);
     // What was forwarded is not forwarded again: two nodes that do not know it would do so for ever.
-    expect((await lonely.step(packet, path, true)).kind).toBe('lost');
+    expect((await lonely.step(packet, source, true)).kind).toBe('lost');
     expect(asked).toHaveLength(1);
   });
 
   test('is lost when that node cannot be reached, and silent when it says nothing', async () => {
     const packet = packetOf(await challengeAnswered());
     const empty = createMemoryState({ clock: runtime.clock });
-    expect((await createNode(empty).step(packet, path)).kind).toBe('lost');
+    expect((await createNode(empty).step(packet, source)).kind).toBe('lost');
     const silent = createNode(empty, { forward: () => ({ kind: 'silent' }) });
-    expect((await silent.step(packet, path)).kind).toBe('discard');
+    expect((await silent.step(packet, source)).kind).toBe('discard');
   });
 });
 
@@ -381,14 +384,14 @@ describe('while the shared state is away', () => {
     });
     owner.begin();
     const second = reply((await settled(owner.node, packetOf(firstTurn), 'c')).step, undefined);
-    expect((await heir.node.step(packetOf(second), path)).kind).toBe('forwarded');
+    expect((await heir.node.step(packetOf(second), source)).kind).toBe('forwarded');
   });
 
   test('one that nobody here knows gets no answer: the shared state may have it', async () => {
     const second = await challengeAnswered();
     const { node, begin, end } = outage();
     begin();
-    expect((await node.step(packetOf(second), path)).kind).toBe('away');
+    expect((await node.step(packetOf(second), source)).kind).toBe('away');
     end();
     expect((await settled(node, packetOf(second), 'proof')).step.kind).toBe('challenge');
   });
@@ -403,15 +406,35 @@ describe('while the shared state is away', () => {
     expect((await settled(node, packetOf(third), 'accept')).step.kind).toBe('success');
   });
 
-  test('long after an outage only the shared state counts', async () => {
+  test('what went on meanwhile is written back, so that any node can go on again', async () => {
     const { node, begin, end } = outage();
     const second = reply((await settled(node, packetOf(firstTurn), 'challenge')).step, undefined);
     begin();
     const proof = await settled(node, packetOf(second), 'proof');
     end();
-    await runtime.scheduler.run(61_000);
+    await runtime.scheduler.run(10);
     const third = reply(proof.step, second.peerMemory);
-    expect((await settled(node, packetOf(third), 'accept')).step.kind).toBe('lost');
+    expect((await settled(two, packetOf(third), 'accept')).step.kind).toBe('success');
+  });
+
+  test('for a while after it an unknown conversation gets no answer: another node may have it', async () => {
+    const { node, begin, end } = outage();
+    begin();
+    end();
+    const unknown = packetOf({ eap: Buffer.of(2, 9, 0, 5, 26), state: stateOfNobody });
+    expect((await node.step(unknown, source)).kind).toBe('away');
+    await runtime.scheduler.run(10_001);
+    expect((await node.step(unknown, source)).kind).toBe('lost');
+  });
+
+  test('a round that must not be worked out twice waits for the shared state', async () => {
+    const unique: EapMethod = { ...eapMsChapV2, mustNotRepeat: () => true };
+    const { node, begin, end } = outage({ methods: [unique] });
+    const second = reply((await settled(node, packetOf(firstTurn), 'challenge')).step, undefined);
+    begin();
+    expect((await node.step(packetOf(second), source)).kind).toBe('away');
+    end();
+    expect((await settled(node, packetOf(second), 'proof')).step.kind).toBe('challenge');
   });
 });
 
@@ -431,7 +454,7 @@ describe('a round that two nodes work out', () => {
     ];
     const second = await challengeAnswered();
     await runtime.scheduler.run(1_234);
-    for (const node of nodes) await node.step(packetOf(second), path);
+    for (const node of nodes) await node.step(packetOf(second), source);
     expect(drawn).not.toEqual([]);
     expect(new Set(drawn).size).toBe(1);
   });
@@ -451,7 +474,7 @@ describe('a round that two nodes work out', () => {
     for (let i = 0; i < 3; i++) {
       const eap = Buffer.from(second.eap);
       eap.writeUInt8(i, 20);
-      await node.step(packetOf({ ...second, eap }), path);
+      await node.step(packetOf({ ...second, eap }), source);
     }
     expect(drawn.size).toBe(6);
   });
@@ -471,8 +494,8 @@ test('a conversation that only one process can go on with is never looked for he
     forward: () => ({ kind: 'answer', answer: Buffer.from('of the owner') }),
   });
   const second = reply((await settled(owner, packetOf(firstTurn), 'challenge')).step, undefined);
-  expect((await other.step(packetOf(second), path)).kind).toBe('forwarded');
-  expect((await owner.step(packetOf(second), path)).kind).toBe('challenge');
+  expect((await other.step(packetOf(second), source)).kind).toBe('forwarded');
+  expect((await owner.step(packetOf(second), source)).kind).toBe('challenge');
 });
 
 test.each([
@@ -497,10 +520,19 @@ test.each([
       if (second.state !== undefined) writer.bytes(AttributeType.State, second.state);
       if (mtu !== undefined) writer.integer(12, mtu);
     });
-    await createNode(memory, { methods: [asking] }).step(packet, path);
+    await createNode(memory, { methods: [asking] }).step(packet, source);
     expect(asked).toEqual([expected]);
   },
 );
+
+test('another router has no business with a conversation, and does not get its keys', async () => {
+  const second = await challengeAnswered();
+  const elsewhere: EapSource = { path: pathFrom('10.1.0.2'), router: 'r2' };
+  expect(await two.step(packetOf(second), elsewhere)).toEqual({ kind: 'discard' });
+  const last = packetOf(second);
+  await settled(one, last, 'proof');
+  expect(await two.step(last, elsewhere)).toEqual({ kind: 'discard' });
+});
 
 test('a TLS session is remembered when the login was granted, and only then', async () => {
   const session = {
@@ -517,7 +549,7 @@ test('a TLS session is remembered when the login was granted, and only then', as
     [PacketCode.AccessReject, false],
     [PacketCode.AccessAccept, true],
   ] as const) {
-    const step = await node.step(packetOf(await challengeAnswered()), path);
+    const step = await node.step(packetOf(await challengeAnswered()), source);
     if (!('settle' in step)) throw new Error(step.kind);
     await step.settle(Buffer.of(code));
     expect(await memory.exists(`tls_session:${session.id}`)).toBe(isThere);

@@ -24,7 +24,12 @@ import type {
   ConversationState,
 } from '../../../protocols/eap/conversation.ts';
 import { RANDOM_BYTES } from '../../../protocols/eap/method.ts';
-import type { EapFailureReason, EapMethod, Evidence } from '../../../protocols/eap/method.ts';
+import type {
+  EapFailureReason,
+  EapMethod,
+  Evidence,
+  MethodState,
+} from '../../../protocols/eap/method.ts';
 import { encodeEapFailure } from '../../../protocols/eap/packet.ts';
 import { holdsNativeConnection } from '../../../protocols/tls/engine.ts';
 import {
@@ -55,7 +60,7 @@ export type EapStep =
   | { kind: 'forwarded'; answer: Buffer }
   /** We know nothing of this conversation: only a Reject lets the subscriber start anew. */
   | { kind: 'lost'; eap: Buffer }
-  /** Nor can we: the shared state is away, and will be back when the router asks again. */
+  /** Nor can we: who may know is out of reach, and perhaps not for another node, or when the router asks again. */
   | { kind: 'away' }
   | ({ kind: 'challenge'; eap: Buffer; state: Buffer } & Settling)
   | ({
@@ -93,20 +98,23 @@ export type Settled =
 
 export type EapLogins = {
   /** `isForwarded`: by another node, which believes that the conversation is ours. */
-  step(packet: Packet, path: Buffer, isForwarded?: boolean): Promise<EapStep>;
+  step(packet: Packet, source: EapSource, isForwarded?: boolean): Promise<EapStep>;
 };
+
+/** Who asks: the way of the packet, and the id of its router. */
+export type EapSource = { path: Buffer; router: string };
 
 /** The other nodes, for conversations that only one of them knows. */
 export type Owners = {
   /** What this node is called in the State attributes that it gives out. */
   readonly own: number;
-  /** `silent`: the owner has no answer. `unreachable`: there is no such node, or not any more. */
+  /** `silent`: the owner has no answer. `unreachable`: there is no such node, or it does not answer in time. */
   forward(owner: number, packet: Packet, path: Buffer): Promise<Forwarded>;
 };
 export type Forwarded =
   | { kind: 'answer'; answer: Buffer }
   | { kind: 'silent' }
-  | { kind: 'unreachable' };
+  | { kind: 'unreachable'; reason?: string };
 
 export type EapLoginsOptions = {
   conversations: ConversationStore;
@@ -125,8 +133,16 @@ type Turn = { id: string; held: Held; eap: Buffer; eapDigest: string; request: s
 
 type FoundSubscriber = { username: string; credential?: Credential | null };
 
+/** A packet that goes on with a conversation, in the round that the token names. */
+type Asked = { id: string; token: string; eap: Buffer; packet: Packet; source: EapSource };
+
 /** Packets that may bring the same answer of the device: it repeats itself, to two servers each time. */
 const MAX_GIVEN = 8;
+/**
+ * From the identity to the end, with a person who looks for a password. What is judged by the clock of a
+ * conversation, such as certificates, is judged by the one of its beginning.
+ */
+const MAX_AGE_MS = 600_000;
 /** A method asks for a session, the owner of a ticket and a password; then it knows. */
 const MAX_NEEDS = 8;
 /** Together the random part of the State: the conversation's name, and the round's. */
@@ -138,7 +154,7 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
   const active = countConversations(runtime);
 
   /** A conversation without a State is new. */
-  function begin(eap: Buffer, packet: Packet): EapStep {
+  function begin(eap: Buffer, packet: Packet, { router }: EapSource): EapStep {
     const seed = runtime.random.bytes(RANDOM_BYTES);
     const startedAtMs = runtime.clock.nowMs();
     const outcome = startConversation(eap, inputFor(packet, eap, seed, startedAtMs));
@@ -152,6 +168,7 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     const id = runtime.random.bytes(ID_BYTES).toString('hex');
     const token = newToken();
     const record: ConversationRecord = {
+      router,
       round: 0,
       token,
       conversation: outcome.state,
@@ -170,36 +187,47 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     { random, kind, owner }: ConversationStateName,
     eap: Buffer,
     packet: Packet,
-    path: Buffer,
+    source: EapSource,
     mayForward: boolean,
   ): Promise<EapStep> {
-    const isElsewhere = mayForward && owner !== owners.own;
-    const notHere = () => (isElsewhere ? askOwner(owner, eap, packet, path) : unknown(eap));
-    if (isElsewhere && kind === 'local-only') return notHere();
-    if (isElsewhere && conversations.isStateAway()) {
-      const answered = await askOwner(owner, eap, packet, path);
-      // Out of reach: should it be dead, a copy of the conversation may be here.
-      return answered.kind === 'away'
-        ? goOn({ random, kind, owner }, eap, packet, path, false)
-        : answered;
-    }
-
     const id = random.toString('hex', 0, ID_BYTES);
     const token = random.toString('hex', ID_BYTES);
-    const held = await conversations.find(id);
-    if (held === undefined) return notHere();
+    const isElsewhere = mayForward && owner !== owners.own;
+    const isOnlyThere = isElsewhere && (kind === 'local-only' || conversations.isStateAway());
+
+    const known = isOnlyThere ? undefined : await conversations.find(id);
+    const step = known && (await takeFrom(known, { id, token, eap, packet, source }));
+    if (step !== undefined) return step;
+    if (!isElsewhere) return unknown(eap);
+    // Perhaps the shared state lost this round in a failover, or its owner could not reach it.
+    const forwarded = await owners.forward(owner, packet, source.path);
+    if (forwarded.kind === 'silent') return { kind: 'discard' };
+    if (forwarded.kind === 'answer') return { kind: 'forwarded', answer: forwarded.answer };
+    if (kind === 'local-only') return unknown(eap);
+    // Should it be dead, a copy of the conversation may be here.
+    const copy = await conversations.findOwn(id);
+    const taken = copy && (await takeFrom(copy, { id, token, eap, packet, source }));
+    // Or elsewhere: the router asks its other servers, and one of them may even reach the owner.
+    return taken ?? (forwarded.reason === 'timeout' ? { kind: 'away' } : unknown(eap));
+  }
+
+  /** Undefined: this record does not know the round that the token names. */
+  async function takeFrom(
+    held: Held,
+    { token, packet, source, ...asked }: Asked,
+  ): Promise<EapStep | undefined> {
     const { record } = held;
-    const eapDigest = createHash('sha256').update(eap).digest('base64url');
-    const turn: Turn = { id, held, eap, eapDigest, request: fingerprint(packet, path) };
     const { last } = record;
+    if (record.router !== source.router) return { kind: 'discard' };
+    if (runtime.clock.nowMs() - record.startedAtMs > MAX_AGE_MS) return lost(asked.eap);
+    const eapDigest = createHash('sha256').update(asked.eap).digest('base64url');
+    const turn: Turn = { ...asked, held, eapDigest, request: fingerprint(packet, source.path) };
     if (last?.token === token) return takeAgain(last, turn);
     if (record.token === token && record.conversation !== null) {
       return takeFirst(record.conversation, turn, packet);
     }
     // A duplicate that was long on its way: the device has had the answer, and has gone on.
-    if (record.over.includes(token)) return { kind: 'discard' };
-    // A round that the shared state lost in a failover: its owner may have it.
-    return notHere();
+    return record.over.includes(token) ? { kind: 'discard' } : undefined;
   }
 
   /** The answer that the conversation waits for. */
@@ -208,7 +236,10 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     turn: Turn,
     packet: Packet,
   ): Promise<EapStep> {
-    const { record } = turn.held;
+    const { record, isShared } = turn.held;
+    const isUnique = methodOf(conversation)?.mustNotRepeat?.(methodStateOf(conversation)) === true;
+    // Another node may be at it as well, and would come to something else under the same keys.
+    if (isUnique && !isShared) return unknown(turn.eap);
     const seed = Buffer.from(record.seed, 'hex');
     const input = inputFor(packet, turn.eap, seed, record.startedAtMs);
     const { outcome, found } = await workOut(conversation, turn.eap, input);
@@ -340,25 +371,8 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     }
   }
 
-  async function askOwner(
-    owner: number,
-    eap: Buffer,
-    packet: Packet,
-    path: Buffer,
-  ): Promise<EapStep> {
-    const forwarded = await owners.forward(owner, packet, path);
-    switch (forwarded.kind) {
-      case 'answer':
-        return { kind: 'forwarded', answer: forwarded.answer };
-      case 'silent':
-        return { kind: 'discard' };
-      case 'unreachable':
-        return unknown(eap);
-    }
-  }
-
   function unknown(eap: Buffer): EapStep {
-    return conversations.isStateAway() ? { kind: 'away' } : lost(eap);
+    return conversations.isStateInDoubt() ? { kind: 'away' } : lost(eap);
   }
 
   function inputFor(
@@ -380,19 +394,23 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     return runtime.random.bytes(TOKEN_BYTES).toString('hex');
   }
 
+  function methodOf(conversation: ConversationState): EapMethod | undefined {
+    if (conversation.stage === 'identity') return undefined;
+    return methods.find(({ type }) => type === conversation.type);
+  }
+
   function methodName(conversation: ConversationState): string {
-    if (conversation.stage === 'identity') return 'eap';
-    const method = methods.find(({ type }) => type === conversation.type);
+    const method = methodOf(conversation);
     return method === undefined ? 'eap' : `eap-${method.name}`;
   }
 
   return {
-    async step(packet, path, isForwarded = false) {
+    async step(packet, source, isForwarded = false) {
       const eap = concatAttribute(packet, AttributeType.EapMessage) ?? Buffer.alloc(0);
       const state = findValue(packet, AttributeType.State);
-      if (state === undefined) return begin(eap, packet);
+      if (state === undefined) return begin(eap, packet, source);
       const name = readState(state);
-      return name === undefined ? lost(eap) : goOn(name, eap, packet, path, !isForwarded);
+      return name === undefined ? lost(eap) : goOn(name, eap, packet, source, !isForwarded);
     },
   };
 }
@@ -400,6 +418,10 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
 /** Whether only this process can go on with it. */
 function isOurs(conversation: ConversationState | null): boolean {
   return conversation?.stage === 'method' && holdsNativeConnection(conversation.state);
+}
+
+function methodStateOf(conversation: ConversationState): MethodState {
+  return conversation.stage === 'method' ? conversation.state : {};
 }
 
 function isEnding(outcome: ConversationOutcome): outcome is Ending {

@@ -32,7 +32,8 @@ export type PeerRequest =
 
 /** Readable by everybody, and sealed all the same: changed, the box does not open. */
 export type Envelope = {
-  direction: 'request' | 'answer';
+  /** `busy`: the request has arrived, and its answer takes a while. */
+  direction: 'request' | 'answer' | 'busy';
   /** Owners as conversation-owner.ts names them. */
   from: number;
   to: number;
@@ -43,7 +44,7 @@ export type Envelope = {
 };
 
 // 0 version and direction, 1–4 from, 5–8 to, 9–14 number, 15–20 time, then the box.
-const DIRECTION_BYTES = { request: 0x11, answer: 0x12 } as const;
+const DIRECTION_BYTES = { request: 0x11, answer: 0x12, busy: 0x13 } as const;
 const FROM = 1;
 const TO = 5;
 const NUMBER = 9;
@@ -154,7 +155,8 @@ function decodeForwarded(payload: Buffer): ForwardedRequest | undefined {
 
 function directionOf(byte: number): Envelope['direction'] | undefined {
   if (byte === DIRECTION_BYTES.request) return 'request';
-  return byte === DIRECTION_BYTES.answer ? 'answer' : undefined;
+  if (byte === DIRECTION_BYTES.answer) return 'answer';
+  return byte === DIRECTION_BYTES.busy ? 'busy' : undefined;
 }
 
 function contextOf({ direction, from, to, number, atMs }: Envelope): string {

@@ -63,12 +63,16 @@ type Waiting = {
   peer: Peer;
   atMs: number;
   timers: DisposableStack;
+  /** The peer has said that it is at it. */
+  isHeard: boolean;
   settle: (outcome: ForwardOutcome) => void;
 };
 
 const MAX_IN_FLIGHT = 1_024;
 const ANSWER_TIMEOUT_MS = 900;
 const RETRANSMIT_MS = 300;
+/** An owner that has not even heard the retransmission is dead, or as good as that to a router. */
+const HEARD_WITHIN_MS = 600;
 /** The router waits for us meanwhile, and most likely nobody will ever ask for the copy. */
 const COPY_TIMEOUT_MS = 150;
 const TAKEN = Buffer.of(1);
@@ -105,6 +109,7 @@ export async function createPeerLink(options: {
     runtime,
     handle: answerTo,
     encodeAnswer,
+    encodeBusy: (request) => encodeDatagram(replyTo(request, 'busy'), Buffer.alloc(0), box),
     send: (path, datagram) => socket.send(path, datagram),
     discard: counters.discard,
   });
@@ -121,10 +126,13 @@ export async function createPeerLink(options: {
     return TAKEN;
   }
 
+  function replyTo(request: Envelope, direction: 'answer' | 'busy'): Envelope {
+    return { ...request, direction, from: owner, to: request.from };
+  }
+
   /** An empty one says that there is none, so that nobody waits for it. */
   function encodeAnswer(request: Envelope, answer: Buffer = Buffer.alloc(0)): Buffer {
-    const envelope = { ...request, direction: 'answer', from: owner, to: request.from } as const;
-    const datagram = encodeDatagram(envelope, answer, box);
+    const datagram = encodeDatagram(replyTo(request, 'answer'), answer, box);
     return datagram.length <= MAX_DATAGRAM_BYTES ? datagram : encodeAnswer(request);
   }
 
@@ -147,12 +155,14 @@ export async function createPeerLink(options: {
     else takeAnswer(envelope, payload, path);
   }
 
-  function takeAnswer({ number, from, atMs }: Envelope, answer: Buffer, path: Buffer) {
+  function takeAnswer(envelope: Envelope, answer: Buffer, path: Buffer) {
+    const { direction, number, from, atMs } = envelope;
     const asked = waiting.get(number);
     if (asked === undefined || asked.peer.owner !== from || asked.atMs !== atMs) {
       return counters.discard('unexpected', path);
     }
-    asked.settle(answer.length === 0 ? { kind: 'silent' } : { kind: 'answer', answer });
+    if (direction === 'busy') asked.isHeard = true;
+    else asked.settle(answer.length === 0 ? { kind: 'silent' } : { kind: 'answer', answer });
   }
 
   function ask(peer: Peer, payload: Buffer, timeoutMs: number): Promise<ForwardOutcome> {
@@ -169,8 +179,14 @@ export async function createPeerLink(options: {
         waiting.delete(number);
         resolve(outcome);
       };
-      waiting.set(number, { peer, atMs, timers, settle });
+      const asked: Waiting = { peer, atMs, timers, settle, isHeard: false };
+      waiting.set(number, asked);
       timers.use(clock.after(RETRANSMIT_MS, () => socket.send(peer.path, datagram)));
+      timers.use(
+        clock.after(Math.min(HEARD_WITHIN_MS, timeoutMs), () => {
+          if (!asked.isHeard) settle(unreachable('timeout'));
+        }),
+      );
       timers.use(clock.after(timeoutMs, () => settle(unreachable('timeout'))));
       socket.send(peer.path, datagram);
     });

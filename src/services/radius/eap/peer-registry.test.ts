@@ -49,7 +49,10 @@ function connect(): SharedState {
   };
 }
 
-function start(owner: number, changes: { port?: number; state?: SharedState } = {}): PeerRegistry {
+function start(
+  owner: number,
+  changes: { port?: number; name?: string; state?: SharedState } = {},
+): PeerRegistry {
   const log = {
     ...silentLog(),
     warn: (text: string) => lines.push(text),
@@ -59,7 +62,12 @@ function start(owner: number, changes: { port?: number; state?: SharedState } = 
     state: changes.state ?? connect(),
     box,
     runtime: { clock: runtime.clock, log },
-    self: { owner, name: `node/${owner}`, host: '10.0.0.1', port: changes.port ?? 1000 + owner },
+    self: {
+      owner,
+      name: changes.name ?? `node/${owner}`,
+      host: '10.0.0.1',
+      port: changes.port ?? 1000 + owner,
+    },
     isStateAway: () => trouble === 'degraded',
     onStateRecovered: (listener) => listeners.add(listener),
   });
@@ -194,6 +202,36 @@ test('whoever has the address now ends the former life of it', async () => {
   await pass(10_000);
   expect(one.find(3)).toBeDefined();
   expect(one.find(2)).toBeUndefined();
+});
+
+test('whoever has the name now ends the former life of it, whatever port it has', async () => {
+  const one = start(1);
+  start(2, { name: 'two/0' });
+  await pass(15_000);
+  expect(one.find(2)).toBeDefined();
+  start(3, { name: 'two/0' });
+  await pass(10_000);
+  expect(one.all().map(({ owner }) => owner)).toEqual([3]);
+});
+
+test('somebody new is known soon, so that the shared state may go away', async () => {
+  const one = start(1);
+  await pass(15_000);
+  start(2);
+  await pass(1_500);
+  expect(one.find(2)).toBeDefined();
+});
+
+test('who began while the shared state was away is known soon after', async () => {
+  const one = start(1);
+  await pass(15_000);
+  trouble = 'degraded';
+  start(2);
+  await pass(1_500);
+  expect(one.find(2)).toBeUndefined();
+  recover();
+  await pass(1_500);
+  expect(one.find(2)).toBeDefined();
 });
 
 test('what is there before us at our own address is our former life', async () => {

@@ -46,6 +46,10 @@ type Known = { peer: Peer; unseenMs: number };
 const PREFIX = 'radius_peer:';
 const TTL_MS = 30_000;
 const REFRESH_MS = 10_000;
+/** Holds the worker that began last. No announcement, and so not of their prefix. */
+const NEWEST_KEY = 'radius_newest_peer';
+/** The shared state may go away soon after a node began, and then it is too late to get to know it. */
+const LOOK_FOR_NEW_MS = 1_000;
 const MAX_PEERS = 1_000;
 const READ_AT_ONCE = 100;
 /** Counted only while the shared state is well: without it nobody can be seen. */
@@ -61,6 +65,9 @@ export function startPeerRegistry(options: PeerRegistryOptions): PeerRegistry {
   let lastWellAtMs: number | undefined;
   let isFailing = false;
   let isStopped = false;
+  /** Whether the others have been told that we are new. */
+  let isIntroduced = false;
+  let newest = ownerText(self.owner);
   let refreshing: Promise<void> | undefined;
   let isWantedAgain = false;
 
@@ -73,6 +80,10 @@ export function startPeerRegistry(options: PeerRegistryOptions): PeerRegistry {
       const found = await readAnnouncements();
       const isWell = !wasAway && !isStateAway();
       learn(found, isWell);
+      if (isWell && !isIntroduced) {
+        await state.set(NEWEST_KEY, Buffer.from(ownerText(self.owner)), TTL_MS);
+        isIntroduced = true;
+      }
       if (isWell && isFailing) log.info('the other radius workers can be looked up again');
       if (isWell) isFailing = false;
     } catch (error) {
@@ -132,17 +143,18 @@ export function startPeerRegistry(options: PeerRegistryOptions): PeerRegistry {
     if (longest !== undefined) peers.delete(longest.peer.owner);
   }
 
-  /** An address has one worker: who was there before has ended, and waiting for it would be in vain. */
+  /** Who was here before has ended, and waiting for it would be in vain. */
   function forgetFormerLives() {
     const latest = new Map<string, Peer>();
     for (const peer of [self, ...Array.from(peers.values(), (known) => known.peer)]) {
-      const other = latest.get(addressOf(peer));
-      if (other === undefined || other.startedAtMs < peer.startedAtMs) {
-        latest.set(addressOf(peer), peer);
+      for (const place of placesOf(peer)) {
+        const other = latest.get(place);
+        if (other === undefined || other.startedAtMs < peer.startedAtMs) latest.set(place, peer);
       }
     }
     for (const { peer } of peers.values()) {
-      if (latest.get(addressOf(peer))?.owner !== peer.owner) peers.delete(peer.owner);
+      const isLatest = placesOf(peer).every((place) => latest.get(place)?.owner === peer.owner);
+      if (!isLatest) peers.delete(peer.owner);
     }
   }
 
@@ -160,8 +172,18 @@ export function startPeerRegistry(options: PeerRegistryOptions): PeerRegistry {
     refreshing ??= refreshAsWanted();
   }
 
+  /** Looking through all announcements is dear: somebody new is worth it at once. */
+  async function lookForNew(): Promise<void> {
+    const found = (await state.get(NEWEST_KEY).catch(() => undefined))?.toString();
+    if (found === undefined || found === newest) return;
+    newest = found;
+    refresh();
+  }
+
   refresh();
-  const timer = clock.every(REFRESH_MS, refresh);
+  const timers = new DisposableStack();
+  timers.use(clock.every(REFRESH_MS, refresh));
+  timers.use(clock.every(LOOK_FOR_NEW_MS, () => void lookForNew()));
   options.onStateRecovered(refresh);
 
   return {
@@ -173,7 +195,7 @@ export function startPeerRegistry(options: PeerRegistryOptions): PeerRegistry {
     },
     async [Symbol.asyncDispose]() {
       isStopped = true;
-      timer[Symbol.dispose]();
+      timers.dispose();
       await refreshing; // it could announce us once more
       await state.delete(ownKey).catch(() => false); // away: the announcement runs out by itself
     },
@@ -207,6 +229,7 @@ function keyOf(owner: number): string {
   return PREFIX + ownerText(owner);
 }
 
-function addressOf({ host, port }: Peer): string {
-  return `${host} ${port}`;
+/** An address has one worker, and a worker of that name is on a host once: its port may be another one. */
+function placesOf({ host, port, name }: Peer): string[] {
+  return [`port ${port} at ${host}`, `${name} at ${host}`];
 }

@@ -35,8 +35,10 @@ type PeerService = {
   keepCopy(id: string, round: number, sealed: Buffer): void;
 };
 
-/** Then the owner is dead, or as good as that to a router which waits 2 s. */
+/** Then the owner is as good as dead to a router which waits 2 s. */
 const ANSWER_MS = 900;
+/** How long a node that did not answer is not asked again. */
+const SILENT_MS = 2_000;
 
 export function createPeers(
   stores: {
@@ -50,6 +52,15 @@ export function createPeers(
   const own = ownerOf(runtime.random.bytes(16));
   let forwardToOwner: Owners['forward'] = () => Promise.resolve({ kind: 'unreachable' });
   let sendCopy: Peers['sendCopy'] = () => Promise.resolve();
+  const silentUntilMs = new Map<number, number>();
+
+  function noteSilent(owner: number) {
+    const nowMs = runtime.clock.monotonicMs();
+    for (const [other, untilMs] of silentUntilMs) {
+      if (untilMs <= nowMs) silentUntilMs.delete(other);
+    }
+    silentUntilMs.set(owner, nowMs + SILENT_MS);
+  }
 
   return {
     own,
@@ -88,8 +99,14 @@ export function createPeers(
       });
       sendCopy = copies.send;
       forwardToOwner = async (owner, packet, path) => {
+        // Each further packet would wait for a dead node once more, and its router for us.
+        if (runtime.clock.monotonicMs() < (silentUntilMs.get(owner) ?? 0)) {
+          return { kind: 'unreachable', reason: 'timeout' };
+        }
         const request = { packet: packet.bytes, path, port: 'auth' } as const;
-        return link.forward(await registry.lookUp(owner), request);
+        const outcome = await link.forward(await registry.lookUp(owner), request);
+        if (outcome.kind === 'unreachable' && outcome.reason === 'timeout') noteSilent(owner);
+        return outcome;
       };
       return opened.move();
     },

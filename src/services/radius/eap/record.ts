@@ -10,6 +10,8 @@ import type { EapFailureReason } from '../../../protocols/eap/method.ts';
 
 /** Plain JSON. */
 export type ConversationRecord = {
+  /** The router that it belongs to: another one has no business with it, and would get its keys. */
+  router: string;
   /** Counts the answers that were settled. */
   round: number;
   /** What the State of the outstanding request says, hexadecimal: an older one is no longer welcome. */
