@@ -20,9 +20,9 @@ type Report = {
 const NEEDED: [packages: string[], programs: string[]][] = [
   [['postgresql'], ['psql', 'pg_ctlcluster']],
   [['redis-server'], ['redis-server', 'redis-cli']],
-  [['redis-sentinel'], ['redis-sentinel']],
   [['freeradius-utils'], ['radclient']],
   [['eapoltest'], ['eapol_test']],
+  [['openssl'], ['openssl']],
 ];
 
 const root = resolve(import.meta.dirname, '..');
