@@ -78,9 +78,14 @@ export type RequestHandler = {
   receive(batch: DatagramBatch, port: Port, socket: Pick<DatagramSocket, 'send'>): void;
   /**
    * The next packet of an EAP conversation that is this node's and reached another one. `path`: from the
-   * router to that node, which sends the answer; undefined: there is none.
+   * router to that node, which sends the answer; undefined: there is none. `protectedRouter`: the id of the
+   * router, if it came over TLS.
    */
-  answerForwarded(datagram: Buffer, path: Buffer): Promise<Buffer | undefined>;
+  answerForwarded(asked: {
+    packet: Buffer;
+    path: Buffer;
+    protectedRouter?: string;
+  }): Promise<Buffer | undefined>;
   /** A packet from a protected connection. `socket` learns what became of it, once. */
   receiveProtected(packet: Packet, source: Source, socket: Socket): void;
   /** Requests being worked on. */
@@ -132,15 +137,23 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
     }
   }
 
-  async function answerForwarded(datagram: Buffer, path: Buffer): Promise<Buffer | undefined> {
-    const source = sources.find(path, 0, clock.monotonicMs());
+  async function answerForwarded({
+    packet,
+    path,
+    protectedRouter,
+  }: Parameters<RequestHandler['answerForwarded']>[0]): Promise<Buffer | undefined> {
+    const nowMs = clock.monotonicMs();
+    const source =
+      protectedRouter === undefined
+        ? sources.find(path, 0, nowMs)
+        : sources.protectedBy(protectedRouter, path, nowMs);
     if (source === undefined) {
       counters.discard('unknown-router');
       return undefined;
     }
     inProgress++;
     try {
-      const outcome = await decideForwarded(parsePacket(datagram), source);
+      const outcome = await decideForwarded(parsePacket(packet), source);
       if (outcome.kind === 'answer') return outcome.bytes;
       drop(source, outcome.reason);
     } catch (error) {
@@ -392,7 +405,8 @@ export function createRequestHandler(deps: Dependencies): RequestHandler {
 
   async function decideEap(packet: Packet, source: Source, isForwarded: boolean): Promise<Outcome> {
     for (let attempt = 0; attempt < MAX_SETTLING; attempt++) {
-      const from = { path: source.path, router: source.router.router.id };
+      const { path, router, isProtected } = source;
+      const from = { path, router: router.router.id, isProtected };
       const step = await deps.eap.step(packet, from, isForwarded);
       const settled = await takeEapStep(step, packet, source);
       if (settled.kind === 'send') return { kind: 'answer', bytes: settled.answer };

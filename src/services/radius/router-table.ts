@@ -18,6 +18,7 @@ export type KnownRouter = {
 export type RouterTable = {
   /** `bytes` holds a 16-byte address at `offset`. */
   find(bytes: Buffer, offset: number): KnownRouter | undefined;
+  findById(id: string): KnownRouter | undefined;
   /** Whose certificate has these names: by its `radsecIdentity`, else by its name or address. */
   findByNames(names: CertificateNames): KnownRouter | undefined;
   replace(routers: readonly Router[]): void;
@@ -66,6 +67,7 @@ export function createRouterTable(): RouterTable {
 
   return {
     find,
+    findById: (id) => known.get(id),
 
     findByNames({ dnsNames, ipAddresses }) {
       const shown = dnsNames.map((name) => canonicalDnsName(name) ?? '');

@@ -6,6 +6,7 @@
 
 import { formatAddress } from '../../domain/network-address.ts';
 import { PATH_BYTES } from '../../runtime/network.ts';
+import { prepareSecret } from '../../protocols/radius/authenticator.ts';
 import type { Packet } from '../../protocols/radius/packet.ts';
 import { isIpv4Mapped } from './router-table.ts';
 import type { KnownRouter, RouterTable } from './router-table.ts';
@@ -41,6 +42,8 @@ const MAX_LOOKED_AT = 8;
 export type Sources = {
   /** Undefined: no router has that address. */
   find(paths: Buffer, offset: number, nowMs: number): Source | undefined;
+  /** One whose router is known by its certificate; not remembered. Undefined: there is no such router. */
+  protectedBy(routerId: string, path: Buffer, nowMs: number): Source | undefined;
   /** Forgets sources that were silent for longer than the duplicate window. */
   sweep(nowMs: number): void;
   readonly size: number;
@@ -81,6 +84,11 @@ export function createSources(routers: RouterTable, duplicateWindowMs: number): 
       return source;
     },
 
+    protectedBy(routerId, path, nowMs) {
+      const router = routers.findById(routerId);
+      return router && protectedSource(router, path, routers.generation, nowMs);
+    },
+
     sweep(nowMs) {
       for (const [key, source] of byKey) {
         if (nowMs - source.lastSeenMs > duplicateWindowMs) byKey.delete(key);
@@ -91,6 +99,31 @@ export function createSources(routers: RouterTable, duplicateWindowMs: number): 
       return byKey.size;
     },
   };
+}
+
+/** RFC 6614 §2.3: what UDP has a real secret for. */
+export const RADSEC_SECRET = prepareSecret(Buffer.from('radsec'));
+
+/** A router at the other end of a TLS connection. */
+export function protectedSource(
+  router: KnownRouter,
+  path: Buffer,
+  generation: number,
+  nowMs: number,
+): Source {
+  return {
+    path,
+    address: sourceAddress(path, 0),
+    router: protectedRouter(router),
+    generation,
+    lastSeenMs: nowMs,
+    isProtected: true,
+    exchanges: { access: [], accounting: [] },
+  };
+}
+
+export function protectedRouter({ router, hasSignedRequests }: KnownRouter): KnownRouter {
+  return { router, secret: RADSEC_SECRET, hasSignedRequests };
 }
 
 /** The exchange this packet repeats, if it is a retransmission inside the window. */

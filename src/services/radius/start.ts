@@ -24,6 +24,7 @@ import { connectStateThroughPort, serveState } from '../../stores/state/port.ts'
 import { watchCertificates } from './certificates/watched-certificates.ts';
 import type { WatchedCertificates } from './certificates/watched-certificates.ts';
 import { openEapMethods } from './eap/methods.ts';
+import type { Seal } from './eap/record.ts';
 import { radiusChecks } from './health-checks.ts';
 import { startJournalReplay } from './journal-replay.ts';
 import { runRadius } from './radius.ts';
@@ -145,8 +146,9 @@ export async function openRadius(
         watchChanges: (listener) => watchChanges(postgres, listener),
         journal,
         state: state.state,
-        // Not the box of what the database keeps: these are sealed at every packet.
-        box: createRotatingBox(config.secretKeys, 'shared state', runtime.clock),
+        box: isStateShared
+          ? createRotatingBox(config.secretKeys, 'shared state', runtime.clock)
+          : OPEN_BOX,
         isStateShared,
         isStateAway: () => state.isDegraded(),
         canStateBeAway: state.kind !== 'memory',
@@ -184,6 +186,9 @@ export async function openRadius(
     [Symbol.asyncDispose]: () => closing.disposeAsync(),
   };
 }
+
+/** What never leaves this process needs no seal. */
+const OPEN_BOX: Seal = { seal: (plaintext) => plaintext, open: (box) => box };
 
 /** Undefined: none is configured, and EAP over TLS is not offered. */
 function openCertificates(

@@ -27,7 +27,7 @@ import type { Seal } from './record.ts';
 import { createEapLogins } from './logins.ts';
 import type { EapLogins, EapSource, EapStep, Forwarded } from './logins.ts';
 
-const source: EapSource = { path: pathFrom('10.1.0.1'), router: 'r1' };
+const source: EapSource = { path: pathFrom('10.1.0.1'), router: 'r1', isProtected: false };
 const stateOfNobody = encodeState({ random: Buffer.alloc(16, 5), kind: 'shared', owner: 1 });
 const alice: EapPeer = {
   username: 'alice',
@@ -527,7 +527,7 @@ test.each([
 
 test('another router has no business with a conversation, and does not get its keys', async () => {
   const second = await challengeAnswered();
-  const elsewhere: EapSource = { path: pathFrom('10.1.0.2'), router: 'r2' };
+  const elsewhere: EapSource = { path: pathFrom('10.1.0.2'), router: 'r2', isProtected: false };
   expect(await two.step(packetOf(second), elsewhere)).toEqual({ kind: 'discard' });
   const last = packetOf(second);
   await settled(one, last, 'proof');

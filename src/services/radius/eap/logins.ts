@@ -10,7 +10,7 @@
 // A round that two nodes work out at once comes out the same (MethodInput.random): even where the
 // compare-and-set cannot reach everybody, no key of a TLS connection meets one counter with two texts.
 
-import { createHash, createHmac } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { RejectReason } from '../../../domain/access.ts';
 import type { Credential } from '../../../domain/subscriber.ts';
 import {
@@ -102,14 +102,19 @@ export type EapLogins = {
 };
 
 /** Who asks: the way of the packet, and the id of its router. */
-export type EapSource = { path: Buffer; router: string };
+export type EapSource = {
+  path: Buffer;
+  router: string;
+  /** Over TLS: the router is known by its certificate, not by where it is. */
+  isProtected: boolean;
+};
 
 /** The other nodes, for conversations that only one of them knows. */
 export type Owners = {
   /** What this node is called in the State attributes that it gives out. */
   readonly own: number;
   /** `silent`: the owner has no answer. `unreachable`: there is no such node, or it does not answer in time. */
-  forward(owner: number, packet: Packet, path: Buffer): Promise<Forwarded>;
+  forward(owner: number, packet: Packet, source: EapSource): Promise<Forwarded>;
 };
 export type Forwarded =
   | { kind: 'answer'; answer: Buffer }
@@ -200,7 +205,7 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     if (step !== undefined) return step;
     if (!isElsewhere) return unknown(eap);
     // Perhaps the shared state lost this round in a failover, or its owner could not reach it.
-    const forwarded = await owners.forward(owner, packet, source.path);
+    const forwarded = await owners.forward(owner, packet, source);
     if (forwarded.kind === 'silent') return { kind: 'discard' };
     if (forwarded.kind === 'answer') return { kind: 'forwarded', answer: forwarded.answer };
     if (kind === 'local-only') return unknown(eap);
@@ -220,7 +225,7 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     const { last } = record;
     if (record.router !== source.router) return { kind: 'discard' };
     if (runtime.clock.nowMs() - record.startedAtMs > MAX_AGE_MS) return lost(asked.eap);
-    const eapDigest = createHash('sha256').update(asked.eap).digest('base64url');
+    const eapDigest = hash('sha256', asked.eap, 'base64url');
     const turn: Turn = { ...asked, held, eapDigest, request: fingerprint(packet, source.path) };
     if (last?.token === token) return takeAgain(last, turn);
     if (record.token === token && record.conversation !== null) {
@@ -383,7 +388,8 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
   ): ConversationInput {
     return {
       offered: methods,
-      random: createHmac('sha256', seed).update(eap).digest(),
+      // Of two digests, so that its length is fixed: nobody can continue it. A keyed hash costs 9 µs here.
+      random: hash('sha256', Buffer.concat([seed, hash('sha256', eap, 'buffer')]), 'buffer'),
       fresh: runtime.random.bytes(RANDOM_BYTES),
       nowMs: startedAtMs,
       maxPacketBytes: packetBytesFor(packet, options.maxPacketBytes),

@@ -4,6 +4,7 @@
 
 import { MAX_PACKET_BYTES, MIN_PACKET_BYTES } from '../../../protocols/radius/packet.ts';
 import { PATH_BYTES } from '../../../runtime/network.ts';
+import { formatUuid, writeUuid } from '../uuid.ts';
 import { ownerText } from './conversation-owner.ts';
 import type { Seal } from './record.ts';
 
@@ -13,6 +14,8 @@ export type ForwardedRequest = {
   /** The way it came (runtime/network.ts). Only the sender's address and port reach the owner. */
   path: Buffer;
   port: 'auth' | 'acct';
+  /** The id of its router, when it came over TLS: then the address says nothing about who sent it. */
+  protectedRouter?: string;
 };
 
 /** A part of a conversation's sealed record; whole records are longer than a datagram. */
@@ -51,11 +54,13 @@ const NUMBER = 9;
 const TIME = 15;
 const ENVELOPE_BYTES = 21;
 
-// In the box of a request: 0 our port, 1–18 the router's address and port, then the packet.
-const PORT_BYTES = { auth: 1, acct: 2 } as const;
+// In the box of a request: 0 our port, 1–18 the router's address and port, then the packet. One that came
+// over TLS has the 16 bytes of its router's id before the packet.
+const PORT_BYTES = { auth: 1, acct: 2, tls: 4 } as const;
 const SENDER = 1;
 const SENDER_BYTES = 18;
 const PACKET = SENDER + SENDER_BYTES;
+const UUID_BYTES = 16;
 
 // In the box of a copy: 0 the kind, 1–8 the conversation, 9–12 the round, 13 and 14 which part, the bytes.
 const COPY_BYTE = 3;
@@ -102,11 +107,14 @@ export function openDatagram(datagram: Buffer, envelope: Envelope, box: Seal): B
   }
 }
 
-export function encodeForwarded({ packet, path, port }: ForwardedRequest): Buffer {
-  const payload = Buffer.allocUnsafe(PACKET + packet.length);
-  payload[0] = PORT_BYTES[port];
+export function encodeForwarded(request: ForwardedRequest): Buffer {
+  const { packet, path, port, protectedRouter } = request;
+  const at = PACKET + (protectedRouter === undefined ? 0 : UUID_BYTES);
+  const payload = Buffer.allocUnsafe(at + packet.length);
+  payload[0] = protectedRouter === undefined ? PORT_BYTES[port] : PORT_BYTES.tls;
   path.copy(payload, SENDER, 0, SENDER_BYTES);
-  packet.copy(payload, PACKET);
+  if (protectedRouter !== undefined) writeUuid(protectedRouter, payload, PACKET);
+  packet.copy(payload, at);
   return payload;
 }
 
@@ -145,12 +153,18 @@ function decodePart(payload: Buffer): RecordPart | undefined {
 }
 
 function decodeForwarded(payload: Buffer): ForwardedRequest | undefined {
-  const packet = payload.subarray(PACKET);
+  const kind = payload[0];
+  if (kind !== PORT_BYTES.auth && kind !== PORT_BYTES.acct && kind !== PORT_BYTES.tls) {
+    return undefined;
+  }
+  const isProtected = kind === PORT_BYTES.tls;
+  const packet = payload.subarray(isProtected ? PACKET + UUID_BYTES : PACKET);
   if (packet.length < MIN_PACKET_BYTES || packet.length > MAX_PACKET_BYTES) return undefined;
-  if (payload[0] !== PORT_BYTES.auth && payload[0] !== PORT_BYTES.acct) return undefined;
   const path = Buffer.alloc(PATH_BYTES); // our own address that was asked is another machine's
   payload.copy(path, 0, SENDER, PACKET);
-  return { packet, path, port: payload[0] === PORT_BYTES.auth ? 'auth' : 'acct' };
+  const port = kind === PORT_BYTES.acct ? 'acct' : 'auth';
+  const router = isProtected ? { protectedRouter: formatUuid(payload, PACKET) } : {};
+  return { packet, path, port, ...router };
 }
 
 function directionOf(byte: number): Envelope['direction'] | undefined {

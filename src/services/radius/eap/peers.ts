@@ -5,6 +5,7 @@ import type { SharedState } from '../../../domain/shared-state.ts';
 import type { Runtime } from '../../../runtime/runtime.ts';
 import { ownerOf } from './conversation-owner.ts';
 import type { Owners } from './logins.ts';
+import type { ForwardedRequest } from './peer-datagram.ts';
 import { createPeerLink } from './peer-link.ts';
 import { createRecordCopies } from './record-copies.ts';
 import { startPeerRegistry } from './peer-registry.ts';
@@ -31,7 +32,7 @@ export type Peers = Owners & {
 /** What others ask of us. */
 type PeerService = {
   /** The answer to a packet of a conversation that is ours; undefined: none. */
-  answer(packet: Buffer, path: Buffer): Promise<Buffer | undefined>;
+  answer(request: ForwardedRequest): Promise<Buffer | undefined>;
   keepCopy(id: string, round: number, sealed: Buffer): void;
 };
 
@@ -64,7 +65,7 @@ export function createPeers(
 
   return {
     own,
-    forward: (owner, packet, path) => forwardToOwner(owner, packet, path),
+    forward: (owner, packet, source) => forwardToOwner(owner, packet, source),
     sendCopy: (id, round, sealed) => sendCopy(id, round, sealed),
 
     async open({ name, listenHost, announcedHost, port, rejectDelayMs }, service) {
@@ -77,7 +78,7 @@ export function createPeers(
           host: listenHost,
           port,
           answerTimeoutMs: ANSWER_MS + rejectDelayMs,
-          handle: ({ packet, path }) => service.answer(packet, path),
+          handle: (request) => service.answer(request),
           keep(part) {
             const whole = copies.receive(part);
             if (whole !== undefined) service.keepCopy(whole.id, whole.round, whole.sealed);
@@ -98,12 +99,13 @@ export function createPeers(
         clock: runtime.clock,
       });
       sendCopy = copies.send;
-      forwardToOwner = async (owner, packet, path) => {
+      forwardToOwner = async (owner, packet, { path, router, isProtected }) => {
         // Each further packet would wait for a dead node once more, and its router for us.
         if (runtime.clock.monotonicMs() < (silentUntilMs.get(owner) ?? 0)) {
           return { kind: 'unreachable', reason: 'timeout' };
         }
-        const request = { packet: packet.bytes, path, port: 'auth' } as const;
+        const whose = isProtected ? { protectedRouter: router } : {};
+        const request = { packet: packet.bytes, path, port: 'auth', ...whose } as const;
         const outcome = await link.forward(await registry.lookUp(owner), request);
         if (outcome.kind === 'unreachable' && outcome.reason === 'timeout') noteSilent(owner);
         return outcome;

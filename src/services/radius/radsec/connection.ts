@@ -4,7 +4,6 @@
 // Here a packet that makes no sense ends the connection: TLS has delivered what the other side has sent,
 // so the other side is broken, and the next packet could not even be found.
 
-import { prepareSecret } from '../../../protocols/radius/authenticator.ts';
 import { PacketCode, parsePacket } from '../../../protocols/radius/packet.ts';
 import type { MalformedReason, Packet } from '../../../protocols/radius/packet.ts';
 import {
@@ -18,7 +17,7 @@ import type { Runtime } from '../../../runtime/runtime.ts';
 import type { DiscardReason } from '../counters.ts';
 import type { RequestHandler } from '../handle-request.ts';
 import type { KnownRouter } from '../router-table.ts';
-import { sourceAddress } from '../sources.ts';
+import { RADSEC_SECRET, protectedRouter, protectedSource } from '../sources.ts';
 import type { Source } from '../sources.ts';
 import { createFramer } from './framing.ts';
 import { RADIUS_1_1 } from './judge-peer.ts';
@@ -59,8 +58,6 @@ export type ConnectionOptions = {
   onEnd: (connection: Connection, reason: CloseReason, detail: string | undefined) => void;
 };
 
-/** RFC 6614 §2.3: what UDP has a real secret for. */
-const SECRET = prepareSecret(Buffer.from('radsec'));
 /** As many as the Identifier of RADIUS tells apart; a router with more of them has to wait. */
 const MAX_IN_PROGRESS = 256;
 /** Answers that a router does not read. */
@@ -88,15 +85,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   let closingSinceMs = 0;
   let lastHeardMs = clock.monotonicMs();
 
-  const source: Source = {
-    path: peer.path,
-    address: sourceAddress(peer.path, 0),
-    router: protectedRouter(options.router),
-    generation: options.generation(),
-    lastSeenMs: lastHeardMs,
-    isProtected: true,
-    exchanges: { access: [], accounting: [] },
-  };
+  const { path } = peer;
+  const source = protectedSource(options.router, path, options.generation(), lastHeardMs);
 
   /** Takes what has come, as far as we may. Answers that come at once call it again, in vain. */
   function read() {
@@ -143,10 +133,10 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function take11(bytes: Buffer) {
-    const request = readRequest11(bytes, SECRET, random.bytes(AUTHENTICATOR_BYTES));
+    const request = readRequest11(bytes, RADSEC_SECRET, random.bytes(AUTHENTICATOR_BYTES));
     if (request.kind === 'malformed') return endMalformed(request.reason);
     const translate = (answer: Uint8Array) =>
-      reply(writeReply11(Buffer.from(answer), request, SECRET));
+      reply(writeReply11(Buffer.from(answer), request, RADSEC_SECRET));
     receive(request.packet, source, {
       send: (_path, answer) => translate(answer),
       refuse: (reason) =>
@@ -232,10 +222,6 @@ export function createConnection(options: ConnectionOptions): Connection {
   return connection;
 }
 
-function protectedRouter({ router, hasSignedRequests }: KnownRouter): KnownRouter {
-  return { router, secret: SECRET, hasSignedRequests };
-}
-
 const writer = createReplyWriter();
 
 /** We are no router: whoever asks us to disconnect somebody learns that. RFC 6614 §2.5. */
@@ -249,7 +235,7 @@ function nakOf(packet: Packet): Buffer | undefined {
   writer.begin(code, packet, true);
   writer.integer(ERROR_CAUSE, UNSUPPORTED_EXTENSION);
   writer.copyProxyStates(packet);
-  return writer.finish(SECRET);
+  return writer.finish(RADSEC_SECRET);
 }
 
 /** RFC 5176 §3.6. */
