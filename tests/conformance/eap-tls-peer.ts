@@ -11,6 +11,7 @@ import {
   isAcknowledgement,
   parseTlsPacket,
 } from '../../src/protocols/eap/tls-packets.ts';
+import type { Soon } from '../../src/protocols/tls/engine.ts';
 
 export type EapTlsPeerOptions = {
   type: number;
@@ -20,7 +21,10 @@ export type EapTlsPeerOptions = {
   /** How much of a message it puts into one packet. */
   fragmentBytes?: number;
   /** What it says inside when the handshake is done, and to what it hears. Undefined: nothing. */
-  talk?: (heard: Buffer, context: { socket: TLSSocket; identifier: number }) => Buffer | undefined;
+  talk?: (
+    heard: Buffer,
+    context: { socket: TLSSocket; identifier: number },
+  ) => Soon<Buffer | undefined>;
 };
 
 export type EapTlsPeer = {
@@ -94,7 +98,7 @@ export function createEapTlsPeer(options: EapTlsPeerOptions): EapTlsPeer {
     fresh = [];
     if (heard.length > 0) peer.heard.push(heard);
     if (!isOpen || peer.error !== undefined || (hasTalked && heard.length === 0)) return;
-    const said = talk?.(heard, { socket, identifier });
+    const said = await talk?.(heard, { socket, identifier });
     if (said === undefined) return;
     hasTalked = true;
     socket.write(said);

@@ -35,7 +35,8 @@ export type Login = {
 export type Round = { state: ConversationState; eap: Buffer };
 
 const HOUR_MS = 3_600_000;
-const nowMs = Date.now();
+/** When every conversation begins, unless told otherwise. */
+export const nowMs = Date.now();
 
 export function createTestAuthority() {
   const terms = () => ({
@@ -87,11 +88,11 @@ export async function login(
   server: EapTlsServer,
   method: EapMethod,
   peer: EapTlsPeer,
-  { maxPacketBytes = 1400 } = {},
+  { maxPacketBytes = 1400, startedAtMs = nowMs } = {},
 ): Promise<Login> {
   const transcript: string[] = [];
   const rounds: Round[] = [];
-  const first = circumstances(method, maxPacketBytes);
+  const first = circumstances(method, maxPacketBytes, startedAtMs);
   let outcome = startConversation(eapIdentity('anonymous', 1), first);
   for (let packets = 0; packets < 200; packets++) {
     if (!('eap' in outcome)) throw new Error(`the conversation ends with ${outcome.kind}`);
@@ -104,7 +105,7 @@ export async function login(
       server,
       method,
       { state: outcome.state, eap },
-      { transcript, maxPacketBytes },
+      { transcript, maxPacketBytes, startedAtMs },
     );
   }
   peer.close();
@@ -119,9 +120,14 @@ export async function takeRound(
   server: EapTlsServer,
   method: EapMethod,
   round: Round,
-  { transcript = [] as string[], maxPacketBytes = 1400, random = randomBytes(32) } = {},
+  {
+    transcript = [] as string[],
+    maxPacketBytes = 1400,
+    startedAtMs = nowMs,
+    random = randomBytes(32),
+  } = {},
 ): Promise<ConversationOutcome> {
-  const input = { ...circumstances(method, maxPacketBytes), random };
+  const input = { ...circumstances(method, maxPacketBytes, startedAtMs), random };
   let state = stored(round.state);
   let evidence: Evidence = { kind: 'not-yet' };
   for (;;) {
@@ -135,12 +141,12 @@ export async function takeRound(
   }
 }
 
-function circumstances(method: EapMethod, maxPacketBytes: number) {
+function circumstances(method: EapMethod, maxPacketBytes: number, startedAtMs: number) {
   return {
     offered: [method],
     random: randomBytes(32),
     fresh: randomBytes(32),
-    nowMs,
+    nowMs: startedAtMs,
     maxPacketBytes,
   };
 }

@@ -20,6 +20,10 @@ export type TeapPeerOptions = {
   hasPassword?: boolean;
   /** The EAP types it accepts inside. */
   accepts?: readonly number[];
+  /** For EAP-TLS inside, which it then wants: OpenSSL's client once more. */
+  tlsInside?: EapTlsPeerOptions['tls'];
+  /** How much of a message it puts into one packet. */
+  fragmentBytes?: number;
   /** What it is asked to be, and what it says it is. */
   identityType?: (asked: number) => number | undefined;
   /** Sent with its first message. */
@@ -38,16 +42,24 @@ export type TeapPeer = EapTlsPeer & {
 export function createTeapPeer(options: TeapPeerOptions): TeapPeer {
   const { compatibility, username = 'alice', password = 'wonderland', accepts = [26] } = options;
   const { hasPassword = true, identityType, outerTlvs, change = (said) => said } = options;
+  const { tlsInside, fragmentBytes = 1000 } = options;
+  const inside =
+    tlsInside &&
+    createEapTlsPeer({ type: EapType.Tls, identity: username, tls: tlsInside, fragmentBytes });
   const messages: TeapTlv[][] = [];
   let authorityId: Buffer | undefined;
   let serverOuterTlvs: Buffer = Buffer.alloc(0);
   let memory: EapPeerMemory;
+  let hasSpokenInside = false;
   let chain: Buffer | undefined;
   let hasKeys = false;
   let msk: Buffer | undefined;
   let hasStarted = false;
 
-  function talk(heard: Buffer, { socket }: { socket: TLSSocket }): Buffer | undefined {
+  async function talk(
+    heard: Buffer,
+    { socket }: { socket: TLSSocket },
+  ): Promise<Buffer | undefined> {
     if (heard.length === 0) return undefined; // the server speaks first
     const tlvs = parseTlvs(heard) ?? [];
     messages.push(tlvs);
@@ -67,6 +79,13 @@ export function createTeapPeer(options: TeapPeerOptions): TeapPeer {
           );
           break;
         case 'eap-payload': {
+          if (inside !== undefined) {
+            hasSpokenInside = true;
+            const eap = await inside.answer(tlv.eap);
+            if (eap === undefined) throw new Error('an end inside, which only the Result tells');
+            said.push({ kind: 'eap-payload', eap });
+            break;
+          }
           const peer = { username, password: Buffer.from(password), accepts };
           const answer = answerEap(peer, memory, tlv.eap, randomBytes(16));
           if (answer.kind !== 'response') throw new Error(answer.kind);
@@ -97,11 +116,13 @@ export function createTeapPeer(options: TeapPeerOptions): TeapPeer {
   function bind(request: TlvOf<'crypto-binding'>, socket: TLSSocket): TeapTlv {
     const keys = keysOf(socket, compatibility);
     const previous = chain ?? keys.seed();
-    const inner = memory?.msk;
+    const isByTls = inside !== undefined && hasSpokenInside;
+    const inner = isByTls ? eapTlsMsk(inside.socket) : memory?.msk;
     memory = undefined;
+    hasSpokenInside = false;
     const imsk = Buffer.alloc(32);
     if (inner !== undefined) {
-      const isSwapped = compatibility === 'rfc9930';
+      const isSwapped = compatibility === 'rfc9930' && !isByTls;
       inner.copy(imsk, isSwapped ? 16 : 0, 0, 16);
       inner.copy(imsk, isSwapped ? 0 : 16, 16, 32);
     }
@@ -123,8 +144,10 @@ export function createTeapPeer(options: TeapPeerOptions): TeapPeer {
     return { ...response, mskMac: macOf(response) };
   }
 
-  const peer = createEapTlsPeer({ type: EapType.Teap, version: 1, tls: options.tls, talk });
+  const { tls } = options;
+  const peer = createEapTlsPeer({ type: EapType.Teap, version: 1, tls, fragmentBytes, talk });
   const answerInTls = peer.answer;
+  const closeTunnel = peer.close;
 
   /** The outer TLVs are TEAP's own: the device below knows nothing of them. */
   async function answer(eap: Buffer): Promise<Buffer | undefined> {
@@ -150,6 +173,10 @@ export function createTeapPeer(options: TeapPeerOptions): TeapPeer {
   return Object.assign(peer, {
     answer,
     messages,
+    close() {
+      inside?.close();
+      closeTunnel();
+    },
     keys: () => ({ msk, authorityId }),
   });
 }
@@ -167,6 +194,18 @@ function withOuterTlvs(response: Buffer, outerTlvs: Buffer): Buffer {
   bytes.writeUInt8(response.readUInt8(5) | 0x10, 5);
   bytes.writeUInt32BE(outerTlvs.length, headerBytes);
   return bytes;
+}
+
+/** RFC 5216 §2.3, RFC 9190 §2.3. */
+function eapTlsMsk(socket: TLSSocket): Buffer {
+  const keys =
+    socket.getProtocol() === 'TLSv1.3'
+      ? socket.exportKeyingMaterial(128, 'EXPORTER_EAP_TLS_Key_Material', Buffer.of(EapType.Tls))
+      : (socket.exportKeyingMaterial as (length: number, label: string) => Buffer)(
+          128,
+          'client EAP encryption',
+        );
+  return keys.subarray(0, 64);
 }
 
 function keysOf(socket: TLSSocket, compatibility: TeapPeerOptions['compatibility']) {

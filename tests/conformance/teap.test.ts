@@ -1,12 +1,20 @@
 // TEAP by the portable engine against OpenSSL's client, every state through JSON. RFC 9930. The device
 // computes its keys by itself (teap-peer.ts); hostap's client over RADIUS is eapol-test-teap.test.ts.
 
+import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { createTeap } from '../../src/protocols/eap/teap.ts';
 import type { TeapOptions } from '../../src/protocols/eap/teap.ts';
 import { encodeTlvs } from '../../src/protocols/eap/teap-tlv.ts';
 import type { TeapTlv } from '../../src/protocols/eap/teap-tlv.ts';
-import { createEapTlsServer, createTestAuthority, login } from './eap-tls-server.ts';
+import {
+  authorityOf,
+  createRevocationList,
+  issueCertificate,
+} from '../../src/protocols/x509/create.ts';
+import { crlsFromPem } from '../../src/protocols/x509/revocation.ts';
+import { judge } from './eap-tls-laws.ts';
+import { createEapTlsServer, createTestAuthority, login, nowMs } from './eap-tls-server.ts';
 import type { EapTlsServer } from './eap-tls-server.ts';
 import { createTeapPeer } from './teap-peer.ts';
 import type { TeapPeerOptions } from './teap-peer.ts';
@@ -27,12 +35,15 @@ const everywhere = versions.flatMap((version) =>
 const start = (version: Version) =>
   createEapTlsServer({ root: authority.root, server: serverCertificate, version });
 
-type Attempt = Partial<Omit<TeapPeerOptions, 'tls'>> & {
+type Attempt = Partial<Omit<TeapPeerOptions, 'tls' | 'tlsInside'>> & {
   server?: EapTlsServer;
   version?: Version;
   session?: Buffer | undefined;
   certificate?: typeof alice;
+  /** For EAP-TLS inside. */
+  certificateInside?: typeof alice;
   options?: Partial<TeapOptions>;
+  startedAtMs?: number;
 };
 
 async function attempt({
@@ -40,8 +51,10 @@ async function attempt({
   server = start(version),
   session,
   certificate,
+  certificateInside,
   options,
   compatibility = 'rfc9930',
+  startedAtMs = nowMs,
   ...device
 }: Attempt) {
   const method = createTeap({
@@ -54,15 +67,21 @@ async function attempt({
   const peer = createTeapPeer({
     ...device,
     compatibility,
-    tls: {
-      ca: authority.root.certificatePem,
-      ecdhCurve: 'X25519:P-256', // its first message then fits into one packet
-      ...(session === undefined ? {} : { session }),
-      ...(certificate && { cert: certificate.certificatePem, key: certificate.privateKeyPem }),
-    },
+    tls: { ...tlsWith(certificate), ...(session === undefined ? {} : { session }) },
+    ...(certificateInside && { tlsInside: tlsWith(certificateInside) }),
   });
-  const { outcome, transcript } = await login(server, method, peer);
-  return { outcome, peer, transcript, said: peer.messages.map(namesOf) };
+  const { outcome, transcript, rounds } = await login(server, method, peer, { startedAtMs });
+  if (peer.error !== undefined) transcript.push(peer.error.message);
+  const said = peer.messages.map(namesOf);
+  return { outcome, peer, transcript, said, server, method, rounds };
+}
+
+function tlsWith(certificate?: typeof alice) {
+  return {
+    ca: authority.root.certificatePem,
+    ecdhCurve: 'X25519:P-256', // its first message then fits into one packet
+    ...(certificate && { cert: certificate.certificatePem, key: certificate.privateKeyPem }),
+  };
 }
 
 function namesOf(tlvs: readonly TeapTlv[]): string {
@@ -77,6 +96,7 @@ function namesOf(tlvs: readonly TeapTlv[]): string {
 }
 
 const onlyPassword = { innerMethods: ['password'] } as const;
+const onlyTls = { innerMethods: ['tls'] } as const;
 
 describe.each(everywhere)('over TLS $version as $compatibility', (kind) => {
   test('EAP-MSCHAPv2 inside succeeds, and both sides have the same keys', async () => {
@@ -98,6 +118,17 @@ describe.each(everywhere)('over TLS $version as $compatibility', (kind) => {
       'password-request',
       'intermediate-result success, crypto-binding, result success',
     ]);
+  });
+
+  test('EAP-TLS inside succeeds, and both sides have the same keys', async () => {
+    const { outcome, peer, said, transcript } = await attempt({
+      ...kind,
+      certificateInside: alice,
+      options: onlyTls,
+    });
+    expect(outcome).toMatchObject({ kind: 'success', username: 'alice', msk: peer.keys().msk });
+    expect(transcript).toContain('needs-subscriber alice');
+    expect(said.at(-1)).toBe('intermediate-result success, crypto-binding, result success');
   });
 
   test('a device that was here before asks for nothing inside', async () => {
@@ -217,6 +248,126 @@ describe.each(versions)('refused over TLS %s', (version) => {
     expect(said[4]).toBe('machine, eap-payload'); // the user has, so the machine is asked again
   });
 });
+
+/** No ticket can tell that a certificate inside has stopped being good: the engine has not seen it. */
+describe.each(versions)('after EAP-TLS inside, over TLS %s', (version) => {
+  const minutes = (count: number) => nowMs + count * 60_000;
+  const shortLived = issueCertificate({
+    authority: authorityOf(authority.root),
+    serial: randomBytes(16),
+    notBeforeMs: minutes(-1),
+    notAfterMs: minutes(10),
+    usage: 'client',
+    commonName: 'alice',
+  });
+  const others = createTestAuthority();
+  const [list] = crlsFromPem(
+    createRevocationList({
+      authority: authorityOf(authority.root),
+      number: 1,
+      thisUpdateMs: minutes(-1),
+      nextUpdateMs: minutes(60),
+      revoked: [{ serial: alice.certificate.serial, atMs: nowMs }],
+    }),
+  );
+  if (list?.kind !== 'crl') throw new Error('no revocation list');
+  const { crl } = list;
+
+  test.each([
+    ['revoked', alice, { crls: [crl], revocation: 'when-present' }, nowMs],
+    [
+      'of an authority that is not trusted now',
+      alice,
+      { anchors: [others.root.certificate] },
+      nowMs,
+    ],
+    ['expired', shortLived, {}, minutes(11)],
+  ] as const)(
+    'no later login is short, and none succeeds: %s',
+    async (_, certificateInside, trust, startedAtMs) => {
+      const server = start(version);
+      const device = { server, certificateInside, options: onlyTls };
+      const first = await attempt(device);
+      expect(first.outcome).toMatchObject({ kind: 'success', username: 'alice' });
+      expect(first.outcome).not.toHaveProperty('session');
+      expect(version === '1.3' && first.peer.session !== undefined).toBe(false);
+
+      const clientTrust = { ...server.settings.clientTrust, ...trust };
+      Object.assign(server.settings, { clientTrust });
+      const second = await attempt({ ...device, startedAtMs, session: first.peer.session });
+      expect(second.peer.isResumed).toBe(false);
+      expect(second.outcome).toMatchObject({ kind: 'failure', reason: 'certificate-refused' });
+    },
+  );
+
+  test('nor after a machine by EAP-TLS and then its user by a password', async () => {
+    let asked = 0;
+    const { outcome, peer } = await attempt({
+      version,
+      certificateInside: alice,
+      options: { identities: ['machine', 'user'], innerMethods: ['password', 'tls'] },
+      change: (said) =>
+        // It has no password for the machine.
+        said.map((tlv) =>
+          tlv.kind === 'password-response' && asked++ === 0
+            ? { kind: 'nak', vendorId: 0, type: 13 }
+            : tlv,
+        ),
+    });
+    expect(outcome).toMatchObject({ kind: 'success', username: 'alice' });
+    expect(outcome).not.toHaveProperty('session');
+    expect(version === '1.3' && peer.session !== undefined).toBe(false);
+  });
+});
+
+const keyKinds = ['ecdsa', 'rsa'] as const;
+
+describe.each(keyKinds.flatMap((keyKind) => versions.map((version) => ({ keyKind, version }))))(
+  'a certificate of $keyKind over TLS $version',
+  ({ keyKind, version }) => {
+    const certificate = authority.issue({ usage: 'server', commonName: 'radius', keyKind });
+    const begin = () => createEapTlsServer({ root: authority.root, server: certificate, version });
+    const optional = { clientCertificate: 'optional' } as const;
+    const lawful = { breaches: [], unrepeatable: 0, different: 0 };
+
+    test.each<[string, Attempt]>([
+      ['EAP-MSCHAPv2', {}],
+      ['EAP-MSCHAPv2 in small packets', { fragmentBytes: 60 }],
+      ['EAP-MSCHAPv2, wrong', { password: 'looking-glass' }],
+      ['a password', { options: onlyPassword }],
+      ['a password, wrong', { options: onlyPassword, password: 'looking-glass' }],
+      ['no method of ours', { accepts: [4], hasPassword: false }],
+      ['a machine and its user', { options: { identities: ['machine', 'user'] } }],
+      ['a certificate in the handshake', { certificate: alice, options: optional }],
+      ['a certificate of nobody', { certificate: mallory, options: optional }],
+    ])(
+      '%s: a round worked out twice, or asked for without keys, is one text',
+      async (_, device) => {
+        const server = begin();
+        const first = await attempt({ ...device, server });
+        const second = await attempt({ ...device, server, session: first.peer.session });
+        for (const { method, rounds } of [first, second]) {
+          expect(await judge(server, method, rounds)).toEqual(lawful);
+        }
+      },
+    );
+
+    test.each<[string, Attempt, number]>([
+      ['whole', {}, 1],
+      ['in small packets', { fragmentBytes: 100 }, 8],
+      ['refused', { certificateInside: mallory }, 1],
+      ['after another method', { options: { innerMethods: ['mschapv2', 'password', 'tls'] } }, 1],
+    ])('EAP-TLS inside, %s: so is all but the flight that is signed', async (_, device, most) => {
+      const inside = { certificateInside: alice, options: onlyTls, ...device };
+      const { outcome, server, method, rounds } = await attempt({ ...inside, server: begin() });
+      expect(outcome.kind).toBe(device.certificateInside === mallory ? 'failure' : 'success');
+      const { breaches, unrepeatable, different } = await judge(server, method, rounds);
+      expect(breaches).toEqual([]);
+      expect(different).toBe(1);
+      expect(unrepeatable).toBeLessThanOrEqual(most);
+    });
+  },
+);
 
 describe('the proof that the inner login was made in this tunnel', () => {
   type Binding = Extract<TeapTlv, { kind: 'crypto-binding' }>;

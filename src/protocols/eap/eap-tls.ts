@@ -25,6 +25,7 @@ export function createEapTls({
     step(_state, input) {
       const { facts, data, identity } = input;
       if (data.length > 0) return refuse('data inside EAP-TLS, which has none');
+      if (!input.hasJustOpened) return refuse('nothing where nothing was due');
       if (facts.resumed !== undefined) {
         const { certificate, identity: username } = facts.resumed;
         if (certificate === undefined) return refuse('a ticket that no certificate has earned');

@@ -9,6 +9,8 @@ export type InnerProtocol = {
   acceptsTicket(ticket: Ticket): boolean;
   /** Called when the handshake has ended, then for everything that the client sends. First `state`: {}. */
   step(state: MethodState, input: InnerInput): Soon<InnerStep>;
+  /** As of a method (method.ts). Absent: every step can be taken a second time. */
+  mustNotRepeat?(state: MethodState): boolean;
 };
 
 export type InnerInput = {
@@ -24,7 +26,10 @@ export type InnerInput = {
   /** Of the response that is being answered, and of the next request. */
   identifier: number;
   nextIdentifier: number;
-  /** As a method has them (method.ts), drawn for this step alone. */
+  /**
+   * Drawn for this step alone, of what was drawn before there were keys: the same whenever the client says
+   * this in this state, however its packets are cut and flagged, which anybody can change.
+   */
   random: Buffer;
   fresh: Buffer;
   nowMs: number;

@@ -15,6 +15,12 @@ export type EapMethod = {
   start(input: MethodStart): { data: Buffer; state: MethodState };
   /** An answer of this method's type that carries the outstanding identifier. */
   step(state: MethodState, input: MethodInput): Soon<MethodStep>;
+  /**
+   * True when the answer to what comes next may take chance that nobody can repeat, under keys that exist
+   * already: worked out twice it would be two texts under one key and number. Such a round is for
+   * whoever can be sure to be the only one to answer it.
+   */
+  mustNotRepeat?(state: MethodState): boolean;
 };
 
 type MethodStart = {
@@ -35,7 +41,7 @@ export type MethodInput = {
    * another has worked out before comes to the same request, and no key meets one counter twice.
    */
   random: Buffer;
-  /** Bytes that never come again, for new keys. */
+  /** For new keys: bytes that never come again, but inside a tunnel, where each try gets the same. */
   fresh: Buffer;
   /** Of the conversation: when it began. Whoever repeats a round sees the same clock. */
   nowMs: number;

@@ -48,6 +48,9 @@ export function createPeap({ engine, innerMethods }: PeapOptions): EapMethod {
           if (input.data.length > 0) return refuse('tls-failed', 'data before anybody asked');
           return afterInner(startInner(input.data, innerMethods, input), input);
         case 'inner':
+          // Without any key one can send an empty packet. Nothing is encrypted in answer to it.
+          if (input.data.length === 0)
+            return refuse('tls-failed', 'nothing where an answer was due');
           return afterInner(
             await continueInner(inStep(state.inner, input), withHeader(input), innerMethods, input),
             input,

@@ -29,6 +29,8 @@ export type Login = {
   readonly policy?: string;
   /** SHA-256 of the certificate that has stood for all inner logins. */
   readonly certificate?: string;
+  /** A certificate was shown inside, and a ticket could not tell when that stops being good. */
+  readonly earnsNoTicket?: true;
   /** `BindingMacs` of the client's last Crypto-Binding. */
   readonly agreedMacs?: number;
 };

@@ -27,7 +27,7 @@ import type { Login, Proving, Running, TeapState } from './teap-state.ts';
 import { Status, TeapError, TlvType, encodeTlvs, parseTlvs } from './teap-tlv.ts';
 import type { TeapTlv } from './teap-tlv.ts';
 import { tlsSessionId } from './tls-keys.ts';
-import { createTlsMethod } from './tls-transport.ts';
+import { awaitsHello, createTlsMethod } from './tls-transport.ts';
 import { withoutResumption } from './without-resumption.ts';
 
 type TeapInnerMethod = 'mschapv2' | 'tls' | 'password';
@@ -81,6 +81,15 @@ export function createTeap(options: TeapOptions): EapMethod {
         case 'refused':
           return refuse('tls-failed', read.detail, read.code);
       }
+    },
+
+    // The server's flight of EAP-TLS has a signature, and most signatures take chance of their own.
+    mustNotRepeat(methodState) {
+      const state = methodState as TeapState;
+      if (state.stage !== 'method' || state.running.kind !== 'eap') return false;
+      const { conversation } = state.running.inner;
+      const isTls = conversation.stage === 'method' && conversation.type === EapType.Tls;
+      return isTls && awaitsHello(conversation.state);
     },
   };
 
@@ -235,7 +244,9 @@ export function createTeap(options: TeapOptions): EapMethod {
         const { username, policy, msk } = outcome;
         const isMsChapV2 = before.type === EapType.MsChapV2;
         const key = msk && isMsChapV2 ? innerMsChapV2Key(msk, compatibility) : msk;
-        return afterSuccess({ ...login, username, policy }, key ? { msk: key } : {}, input);
+        const isByCertificate = before.type === EapType.Tls;
+        const proven = { ...login, ...(isByCertificate && { earnsNoTicket: true as const }) };
+        return afterSuccess({ ...proven, username, policy }, key ? { msk: key } : {}, input);
       }
       case 'failure':
         if (outcome.reason === 'no-common-method' && hasPassword && !prefersPassword) {
@@ -256,7 +267,10 @@ export function createTeap(options: TeapOptions): EapMethod {
     const { login: done, proving, tlvs } = await prove(counted, keys, input, true);
     // Under TLS 1.3 the ticket goes out with the Result. It must not reach somebody between the client
     // and us who only passed the inner method on, and the binding alone shows that there is nobody.
-    const isTicketDue = input.facts.version === '1.3' && keys.msk !== undefined;
+    const isTicketDue =
+      input.facts.version === '1.3' &&
+      keys.msk !== undefined &&
+      ticketOf(done, input.facts) !== undefined;
     // hostap 2.10 forgets the keys of one method when it is asked for the next in the same message.
     if (!rule.isComplete(done) || isTicketDue) {
       const state = { stage: 'proof', login: done, proving } as const;
@@ -332,10 +346,14 @@ export function createTeap(options: TeapOptions): EapMethod {
   return createTlsMethod(method, engine, inner);
 }
 
-/** A resumed login earns no new one, so that the lifetime of the first is the bound. */
+/**
+ * A resumed login earns no new one, so that the lifetime of the first is the bound. Neither does a
+ * certificate inside: the engine asks again only after those of its own handshakes.
+ */
 function ticketOf(login: Login, { resumed }: InnerInput['facts']): Ticket | undefined {
-  const { username, policy, certificate } = login;
-  if (username === undefined || policy === undefined || resumed !== undefined) return undefined;
+  const { username, policy, certificate, earnsNoTicket } = login;
+  if (resumed !== undefined || earnsNoTicket === true) return undefined;
+  if (username === undefined || policy === undefined) return undefined;
   return { identity: username, policy, ...(certificate === undefined ? {} : { certificate }) };
 }
 

@@ -9,7 +9,8 @@
 // where it can only follow from records that were decrypted in their order: about the client's
 // certificate or its signature, and our own refusals. All others become a plain EAP-Failure at once.
 // A plaintext alert has no nonce and is always sent. An empty packet where the handshake waits for the
-// client is not answered inside TLS either: it confirms a flight that this state does not know of.
+// client is not answered inside TLS either: it confirms a flight that this state does not know of. And
+// anybody can send one: what is said inside answers what came from inside, or is the same to everybody.
 
 import type { AlertName, TlsProgress, TlsSession } from '../tls/engine.ts';
 import type { InnerStep } from './inner-protocol.ts';

@@ -3,7 +3,7 @@
 // The state is one plain value, so that every packet may meet another process.
 // Its fragments are tls-fragments.ts, how it ends and which alerts are said is tls-ending.ts.
 
-import { createHmac } from 'node:crypto';
+import { isPastHello } from '../tls/connection.ts';
 import type {
   Ticket,
   TlsConnection,
@@ -12,6 +12,8 @@ import type {
   TlsProgress,
   TlsTerms,
 } from '../tls/engine.ts';
+import { isNativeConnection } from '../tls/engine.ts';
+import { hmac } from '../tls/hmac.ts';
 import type { InnerProtocol } from './inner-protocol.ts';
 import type { EapMethod, MethodInput, MethodNeed, MethodState, MethodStep } from './method.ts';
 import { concluded, failureOf, mayBeSaid, sessionText, successOf } from './tls-ending.ts';
@@ -39,6 +41,13 @@ type Link = {
   readonly responses: number;
   /** From the first whole message on. */
   readonly connection?: TlsConnection;
+  /**
+   * Drawn with it, before there were keys. All chance under them comes from here, so that it does not
+   * depend on how a packet is cut and flagged: anybody can send the client's records in another shape.
+   */
+  readonly seed?: string;
+  /** How often the inner protocol has spoken. */
+  readonly turns?: number;
   readonly incoming?: Incoming;
   /** What is left of our message; the client acknowledges each fragment. */
   readonly outgoing?: string;
@@ -59,7 +68,7 @@ type Pending =
   | { kind: 'ticket'; ticket: Ticket }
   | { kind: 'inner'; data: string; unsent: string; hasJustOpened: boolean };
 
-type Connected = Link & { readonly connection: TlsConnection };
+type Connected = Link & { readonly connection: TlsConnection; readonly seed: string };
 
 export function createTlsMethod(
   method: TlsMethod,
@@ -100,7 +109,11 @@ export function createTlsMethod(
         const { outerTlvs } = joined;
         const isFirst = rest.connection === undefined;
         if (outerTlvs.length > 0 && !isFirst) return failed('outer TLVs after the first message');
-        const whole = { ...rest, connection: rest.connection ?? engine.accept(method.terms) };
+        const whole = {
+          ...rest,
+          connection: rest.connection ?? engine.accept(method.terms),
+          seed: rest.seed ?? toText(drawFor('seed', input.fresh)),
+        };
         return hear(
           outerTlvs.length > 0 ? { ...whole, theirOuterTlvs: toText(outerTlvs) } : whole,
           joined.data,
@@ -203,6 +216,7 @@ export function createTlsMethod(
     input: MethodInput,
   ): Promise<MethodStep> {
     const { data, unsent, hasJustOpened } = heard;
+    const { turns = 0 } = link;
     const said = await inner.step(link.inner, {
       data,
       hasJustOpened,
@@ -211,8 +225,8 @@ export function createTlsMethod(
       identity: input.identity,
       identifier: input.response.identifier,
       nextIdentifier: input.nextIdentifier,
-      random: drawFor('inner', input.random),
-      fresh: drawFor('inner', input.fresh),
+      random: drawUnderKeys(link, 'inner'),
+      fresh: drawUnderKeys(link, 'inner keys'),
       nowMs: input.nowMs,
       maxPacketBytes: input.maxPacketBytes,
       evidence: input.evidence,
@@ -226,7 +240,7 @@ export function createTlsMethod(
     switch (said.kind) {
       case 'send': {
         const { output, ...sealed } = await seal(link, unsent, said, input);
-        return sendMessage({ ...sealed, inner: said.state }, output, input);
+        return sendMessage({ ...sealed, inner: said.state, turns: turns + 1 }, output, input);
       }
       case 'success': {
         const { output, ...sealed } = await seal(link, unsent, said, input);
@@ -268,7 +282,7 @@ export function createTlsMethod(
     let { connection, session } = link;
     if (said.ticket !== undefined) {
       // Not fresh: whoever works this round out again must come to the same ticket.
-      const moment = { nowMs: input.nowMs, random: drawFor('issue', input.random) };
+      const moment = { nowMs: input.nowMs, random: drawUnderKeys(link, 'issue') };
       const issued = await engine.issueTicket(connection, said.ticket, moment);
       ({ connection } = issued);
       output.push(issued.output);
@@ -329,7 +343,27 @@ export function createTlsMethod(
     },
 
     step: (state, input) => step(state as unknown as Link, input),
+    mustNotRepeat(state) {
+      const { connection, facts, outgoing, ending, inner: within } = state as unknown as Link;
+      if (connection === undefined || facts === undefined) return false; // its keys are new in each try
+      // What OpenSSL has encrypted once it does not encrypt anew.
+      if (outgoing !== undefined || ending !== undefined || isNativeConnection(connection)) {
+        return false;
+      }
+      return inner.mustNotRepeat?.(within) ?? false;
+    },
   };
+}
+
+/**
+ * Whether the next answer may be the server's flight: with new keys, and with a signature, which no chance
+ * of ours makes twice. Of the state of any method that `createTlsMethod` has made.
+ */
+export function awaitsHello(state: MethodState): boolean {
+  const { connection, outgoing, ending } = state as unknown as Link;
+  if (outgoing !== undefined || ending !== undefined) return false;
+  if (connection === undefined) return true;
+  return !isNativeConnection(connection) && !isPastHello(connection);
 }
 
 function needed(link: Connected, pending: Pending & { kind: 'session' | 'ticket' }): MethodNeed {
@@ -341,7 +375,12 @@ function needed(link: Connected, pending: Pending & { kind: 'session' | 'ticket'
 
 /** Other bytes for every purpose of one step, so that what one shows says nothing of another. */
 function drawFor(purpose: string, random: Buffer): Buffer {
-  return createHmac('sha256', random).update(purpose).digest();
+  return hmac('sha256', random, Buffer.from(purpose, 'latin1'));
+}
+
+/** The same in every try of a step, other bytes in the next. */
+function drawUnderKeys({ seed, turns = 0 }: Connected, purpose: string): Buffer {
+  return drawFor(`${purpose} ${turns}`, fromText(seed));
 }
 
 function isConnected(link: Link): link is Connected {

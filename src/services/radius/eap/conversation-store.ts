@@ -32,6 +32,8 @@ export type ConversationStore = {
   isStateAway(): boolean;
   /** True then and a little longer: other nodes may not have noticed yet that it is back. */
   isStateInDoubt(): boolean;
+  /** True then and longer still: what the shared state holds may be older than what we remember. */
+  mayBeBehind(): boolean;
   /** A copy of another node's, for the time when neither it nor the shared state is there. */
   keepCopy(id: string, round: number, sealed: Buffer): void;
 };
@@ -105,6 +107,7 @@ export function createConversationStore(options: {
 
   return {
     isStateAway,
+    mayBeBehind: () => recoveredLessThan(BEHIND_MS),
     isStateInDoubt: () => recoveredLessThan(DOUBT_MS),
     keepCopy: (id, round, sealed) => own.set(id, { round, sealed, isUnshared: true }),
 

@@ -434,6 +434,8 @@ describe('while the shared state is away', () => {
     begin();
     expect((await node.step(packetOf(second), source)).kind).toBe('away');
     end();
+    expect((await node.step(packetOf(second), source)).kind).toBe('away');
+    await runtime.scheduler.run(10_001);
     expect((await settled(node, packetOf(second), 'proof')).step.kind).toBe('challenge');
   });
 });

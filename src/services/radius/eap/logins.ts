@@ -203,7 +203,11 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     const known = isOnlyThere ? undefined : await conversations.find(id);
     const step = known && (await takeFrom(known, { id, token, eap, packet, source }));
     if (step !== undefined) return step;
-    if (!isElsewhere) return unknown(eap);
+    if (!isElsewhere) {
+      // After an outage the round may have been taken elsewhere as well. The device has seen our answer to it.
+      const mine = conversations.mayBeBehind() ? await conversations.findOwn(id) : undefined;
+      return (mine && (await takeFrom(mine, { id, token, eap, packet, source }))) ?? unknown(eap);
+    }
     // Perhaps the shared state lost this round in a failover, or its owner could not reach it.
     const forwarded = await owners.forward(owner, packet, source);
     if (forwarded.kind === 'silent') return { kind: 'discard' };
@@ -243,8 +247,9 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
   ): Promise<EapStep> {
     const { record, isShared } = turn.held;
     const isUnique = methodOf(conversation)?.mustNotRepeat?.(methodStateOf(conversation)) === true;
-    // Another node may be at it as well, and would come to something else under the same keys.
-    if (isUnique && !isShared) return unknown(turn.eap);
+    // Another node may be at it as well, or was before a failover, and came to something else under the
+    // same keys.
+    if (isUnique && (!isShared || conversations.isStateInDoubt())) return unknown(turn.eap);
     const seed = Buffer.from(record.seed, 'hex');
     const input = inputFor(packet, turn.eap, seed, record.startedAtMs);
     const { outcome, found } = await workOut(conversation, turn.eap, input);
