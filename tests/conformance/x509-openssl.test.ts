@@ -378,8 +378,8 @@ describe('name constraints, as openssl reads them', () => {
 });
 
 describe('revocation lists of openssl', () => {
-  /** Of `root`, with `extensions` of the list itself. */
-  function makeCrl(extensions: string[], revoked: string[] = []) {
+  /** Of `issuer`, with `extensions` of the list itself. */
+  function makeCrl(extensions: string[], revoked: string[] = [], issuer = 'root') {
     file(
       'ca.conf',
       [
@@ -396,7 +396,7 @@ describe('revocation lists of openssl', () => {
     file('index.txt', '');
     file('index.txt.attr', 'unique_subject = no\n');
     file('crlnumber', '01\n');
-    const signer = ['-keyfile', 'root.key', '-cert', 'root.pem'];
+    const signer = ['-keyfile', `${issuer}.key`, '-cert', `${issuer}.pem`];
     for (const name of revoked) {
       openssl(
         'ca',
@@ -507,5 +507,71 @@ describe('revocation lists of openssl', () => {
     const again = make('root');
     const later = make('client', { issuer: 'root' });
     expect(verdict([later], [again], trust)).toBe('revocation-unknown');
+  });
+
+  describe('after an authority has changed its key', () => {
+    const KEY_IDS = ['subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid:always'];
+    const subject = '/O=Test/CN=Issuing';
+    const issuing = { issuer: 'root', subject, extensions: [...AUTHORITY, ...KEY_IDS] };
+    const ofOldKey = { issuer: 'old', extensions: [...CLIENT, ...KEY_IDS] };
+
+    test('its new key revokes what the old one has issued, as openssl sees it with -extended_crl', () => {
+      const root = make('root', { extensions: [...AUTHORITY, ...KEY_IDS] });
+      const [old, renewed] = [make('old', issuing), make('renewed', issuing)];
+      const [alice, bob] = [make('alice', ofOldKey), make('bob', ofOldKey)];
+      const ofRoot = usable(makeCrl(['authorityKeyIdentifier=keyid:always']));
+      const crl = usable(makeCrl(['authorityKeyIdentifier=keyid:always'], ['alice'], 'renewed'));
+      const crls = [ofRoot, crl];
+      const judge = (leaf: Certificate, more: Partial<ClientTrust>) =>
+        verdict([leaf, old], [root], { crls, ...more });
+
+      for (const revocation of ['when-present', 'required'] as const) {
+        expect(judge(alice, { revocation, intermediates: [renewed] })).toBe('revoked');
+        expect(judge(bob, { revocation, intermediates: [renewed] })).toBe('valid');
+        expect(judge(alice, { revocation })).toBe('revocation-unknown');
+        expect(judge(bob, { revocation })).toBe('revocation-unknown');
+      }
+
+      const names = ['old', 'renewed'].map((name) => `${name}.pem`);
+      file('both.pem', names.map((name) => readFileSync(join(directory, name), 'utf8')).join(''));
+      const how = ['verify', '-CAfile', 'root.pem', '-untrusted', 'both.pem', '-crl_check'];
+      const checking = [...how, '-extended_crl', '-CRLfile', 'crl.pem'];
+      expect(opensslSays(...checking, 'alice.pem')).toContain('certificate revoked');
+      expect(opensslSays(...checking, 'bob.pem')).toContain('bob.pem: OK');
+    });
+
+    test('of two roots with one name, the new one says who is revoked, but not who is good', () => {
+      const wanted = { subject, extensions: [...AUTHORITY, ...KEY_IDS] };
+      const [old, renewed] = [make('old', wanted), make('renewed', wanted)];
+      const [alice, bob] = [make('alice', ofOldKey), make('bob', ofOldKey)];
+      const crl = usable(makeCrl(['authorityKeyIdentifier=keyid:always'], ['alice'], 'renewed'));
+      const judge = (leaf: Certificate, more: Partial<ClientTrust>) =>
+        verdict([leaf], [old, renewed], { crls: [crl], ...more });
+      expect(judge(alice, { revocation: 'when-present' })).toBe('revoked');
+      expect(judge(alice, { revocation: 'required' })).toBe('revoked');
+      expect(judge(bob, { revocation: 'when-present' })).toBe('valid');
+      expect(judge(bob, { revocation: 'required' })).toBe('revocation-unknown');
+      const key = ['-CA', 'old.pem', '-CAkey', 'old.key', '-CAcreateserial'];
+      const request = ['-req', '-in', 'renewed.csr', '-extfile', 'renewed.ext', '-days', '30'];
+      openssl('x509', ...request, ...key, '-out', 'cross.pem');
+      const vouched = { revocation: 'required', intermediates: [read('cross.pem')] } as const;
+      expect(judge(bob, vouched)).toBe('valid');
+      expect(judge(alice, vouched)).toBe('revoked');
+    });
+  });
+
+  test('what is said of a name that openssl lets through is one short line', () => {
+    const root = make('root');
+    const subject = `/O=Test/CN=a\nlevel=info ${'x'.repeat(40)}/OU=${'y'.repeat(60)}`;
+    const self = make('self', { subject });
+    const outcome = validatePath(
+      [self.der],
+      { anchors: [root], intermediates: [], crls: [], revocation: 'none' },
+      { nowMs, usage: 'client' },
+    );
+    expect(outcome).toMatchObject({
+      problem: 'unknown-ca',
+      detail: expect.stringMatching(/^O=Test, CN=a\\u\{a\}level=info x+… is issued by .{1,150}$/),
+    });
   });
 });

@@ -6,7 +6,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'no
 import type { KeyObject } from 'node:crypto';
 import { certificatesFromPem, parseCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
-import { Tag, onlyValue } from './der.ts';
+import { Tag } from './der.ts';
 import {
   writeBitString,
   writeExplicit,
@@ -26,7 +26,7 @@ import { KEY_USAGES } from './extensions.ts';
 import type { KeyUsage } from './extensions.ts';
 import { Oid } from './object-identifiers.ts';
 import { toPem } from './pem.ts';
-import { readPublicKey } from './public-key.ts';
+import { keyIdOf } from './public-key.ts';
 
 export type Issued = {
   readonly certificate: Certificate;
@@ -135,7 +135,7 @@ export function createRevocationList(terms: RevocationListTerms): string {
     writeExplicit(
       0,
       writeSequence(
-        authorityKeyIdentifier(keyIdOf(authority.certificate)),
+        authorityKeyIdentifier(keyIdIn(authority.certificate)),
         extension(Oid.crlNumber, 'ordinary', writeUnsigned(terms.number)),
       ),
     ),
@@ -180,7 +180,7 @@ function issue(
   const publicKey = publicKeyDer(privateKey);
   const { signatureAlgorithm, signer } = signingWith(issuer?.privateKey ?? privateKey);
   const subject = nameOf(commonName);
-  const keyId = readPublicKey(onlyValue(publicKey)).keyId;
+  const keyId = keyIdOf(publicKey);
   const tbs = writeSequence(
     writeExplicit(0, writeUnsigned(2)), // version 3
     writeUnsigned(positive(terms.serial)),
@@ -194,7 +194,7 @@ function issue(
       writeSequence(
         ...extensions,
         extension(Oid.subjectKeyIdentifier, 'ordinary', writeOctetString(keyId)),
-        authorityKeyIdentifier(issuer === undefined ? keyId : keyIdOf(issuer.certificate)),
+        authorityKeyIdentifier(issuer === undefined ? keyId : keyIdIn(issuer.certificate)),
       ),
     ),
   );
@@ -286,7 +286,7 @@ function authorityKeyIdentifier(keyId: Buffer): Buffer {
   return extension(Oid.authorityKeyIdentifier, 'ordinary', writeSequence(writeImplicit(0, keyId)));
 }
 
-function keyIdOf({ subjectKeyId, publicKeyId }: Certificate): Buffer {
+function keyIdIn({ subjectKeyId, publicKeyId }: Certificate): Buffer {
   return subjectKeyId ?? publicKeyId;
 }
 

@@ -176,10 +176,11 @@ export function readNamedBits({ content }: DerValue): number[] {
     return [];
   }
   if ((last & ((1 << unused) - 1)) !== 0) throw new DerError('bits that are not used are set');
-  const count = bytes.length * 8;
-  return Array.from({ length: count }, (_, bit) => bit).filter(
-    (bit) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0,
-  );
+  const bits: number[] = [];
+  for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+    if (((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits.push(bit);
+  }
+  return bits;
 }
 
 const MAX_OID_BYTES = 64;
@@ -190,35 +191,46 @@ export function readObjectIdentifier({ content }: DerValue): string {
   if (last === undefined || last >= 0x80 || content.length > MAX_OID_BYTES) {
     throw new DerError('not an object identifier');
   }
-  const arcs: bigint[] = [];
-  let arc = 0n;
+  let text = '';
+  let arc: number | bigint = 0;
   let isFirstByte = true;
   for (const byte of content) {
     if (isFirstByte && byte === 0x80) throw new DerError('an overlong object identifier');
-    arc = (arc << 7n) | BigInt(byte & 0x7f);
+    arc = withMoreBits(arc, byte & 0x7f);
     isFirstByte = byte < 0x80;
     if (!isFirstByte) continue;
-    arcs.push(arc);
-    arc = 0n;
+    text += text === '' ? firstTwoArcs(arc) : `.${arc}`;
+    arc = 0;
   }
-  const [first = 0n, ...rest] = arcs;
-  const root = first < 40n ? 0n : first < 80n ? 1n : 2n;
-  return [root, first - root * 40n, ...rest].join('.');
+  return text;
 }
 
-const UTC_TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
-const GENERALIZED_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
+/** Numbers as long as they are exact: every certificate has twenty identifiers, and BigInt is slow. */
+function withMoreBits(arc: number | bigint, bits: number): number | bigint {
+  if (typeof arc === 'number' && arc < 2 ** 46) return arc * 128 + bits;
+  return BigInt(arc) * 128n + BigInt(bits);
+}
+
+/** They share a number: the first is 0, 1 or 2, and the second below 40 unless the first is 2. */
+function firstTwoArcs(both: number | bigint): string {
+  if (typeof both === 'bigint') return `2.${both - 80n}`;
+  const first = Math.min(Math.floor(both / 40), 2);
+  return `${first}.${both - first * 40}`;
+}
 
 /** RFC 5280 §4.1.2.5: to the second, in UTC, and a year of two digits is one from 1950 to 2049. */
 export function readTime({ tag, content }: DerValue): number {
   if (tag !== Tag.utcTime && tag !== Tag.generalizedTime) throw new DerError('not a time');
-  const pattern = tag === Tag.utcTime ? UTC_TIME : GENERALIZED_TIME;
-  const match = pattern.exec(content.toString('latin1'));
-  if (match === null) throw new DerError('not a time');
-  const [written = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match
-    .slice(1)
-    .map(Number);
+  const yearDigits = tag === Tag.utcTime ? 2 : 4;
+  const isUtc = content.length === yearDigits + 11 && content.at(-1) === LETTER_Z;
+  if (!isUtc) throw new DerError('not a time');
+  const written = readDigits(content, 0, yearDigits);
   const year = tag === Tag.generalizedTime ? written : written + (written < 50 ? 2000 : 1900);
+  const month = readDigits(content, yearDigits, 2);
+  const day = readDigits(content, yearDigits + 2, 2);
+  const hour = readDigits(content, yearDigits + 4, 2);
+  const minute = readDigits(content, yearDigits + 6, 2);
+  const second = readDigits(content, yearDigits + 8, 2);
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   date.setUTCHours(hour, minute, second);
@@ -230,4 +242,17 @@ export function readTime({ tag, content }: DerValue): number {
     second < 60;
   if (!isReal) throw new DerError('no such moment');
   return date.getTime();
+}
+
+const LETTER_Z = 0x5a;
+const DIGIT_0 = 0x30;
+
+function readDigits(content: Buffer, offset: number, count: number): number {
+  let number = 0;
+  for (let at = offset; at < offset + count; at += 1) {
+    const digit = (content[at] ?? 0) - DIGIT_0;
+    if (digit < 0 || digit > 9) throw new DerError('not a digit');
+    number = number * 10 + digit;
+  }
+  return number;
 }

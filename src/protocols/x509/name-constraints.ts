@@ -5,16 +5,17 @@
 import type { Certificate } from './certificate.ts';
 import { DerError, Tag, inside, valuesIn } from './der.ts';
 import type { DerValue } from './der.ts';
-import { NameForm, describeName, namesOf } from './name.ts';
+import { MAX_NAME_CHARACTERS, NameForm, describeName, namesOf } from './name.ts';
 import type { GeneralNames } from './name.ts';
 import { Oid } from './object-identifiers.ts';
+import { printable } from './printable.ts';
 
 export type NameConstraints = {
   readonly permitted: GeneralNames;
   readonly excluded: GeneralNames;
 };
 
-/** The first name that is not allowed, as a sentence. */
+/** The first name that is not allowed, in words, and never too many of them. */
 export function forbiddenName(
   { subject, subjectAltName }: Certificate,
   { permitted, excluded }: NameConstraints,
@@ -31,14 +32,14 @@ export function forbiddenName(
   const dnsName = subjectAltName.dnsNames.find((name) =>
     refuses(name, permitted.dnsNames, excluded.dnsNames, isDnsNameWithin),
   );
-  if (dnsName !== undefined) return `DNS name ${dnsName}`;
+  if (dnsName !== undefined) return `DNS name ${printable(dnsName, MAX_NAME_CHARACTERS)}`;
 
   // A mail address in the subject counts as well. RFC 5280 §4.2.1.10
   const emails = subject.attributes.filter(({ type }) => type === Oid.emailAddress);
   const email = [...subjectAltName.emails, ...emails.map(({ value }) => value)].find((address) =>
     refuses(address, permitted.emails, excluded.emails, isEmailWithin),
   );
-  if (email !== undefined) return `mail address ${email}`;
+  if (email !== undefined) return `mail address ${printable(email, MAX_NAME_CHARACTERS)}`;
 
   const ipAddress = subjectAltName.ipAddresses.find((address) =>
     refuses(address, permitted.ipAddresses, excluded.ipAddresses, isIpAddressWithin),
@@ -51,7 +52,7 @@ export function forbiddenName(
       limit.parts.every((part, index) => name.parts[index] === part),
     ),
   );
-  return directoryName && `name ${describeName(directoryName)}`;
+  return directoryName && `name ${describeName(directoryName, MAX_NAME_CHARACTERS)}`;
 }
 
 type Within<T> = (name: T, limit: T) => boolean;

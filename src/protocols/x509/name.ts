@@ -1,7 +1,7 @@
 // Names in certificates: distinguished names and general names. RFC 5280 §4.1.2.4, §4.2.1.6, §7.
 // What they are compared with belongs to name-constraints.ts and path-validation.ts.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   DerError,
   Tag,
@@ -13,6 +13,7 @@ import {
 } from './der.ts';
 import type { DerValue } from './der.ts';
 import { Oid } from './object-identifiers.ts';
+import { printable } from './printable.ts';
 
 export type DistinguishedName = {
   readonly der: Buffer;
@@ -76,15 +77,24 @@ export function readName(value: DerValue): DistinguishedName {
   return { der: value.encoded, parts, key: parts.join('\u0000,'), attributes };
 }
 
-/** As people write it, the most special part last: `O=Cafe, CN=alice`. */
-export function describeName({ attributes }: DistinguishedName): string {
+/** Two names and what is said about them fit into a detail. */
+export const MAX_NAME_CHARACTERS = 60;
+
+/** As people write it, the most special part last: `O=Cafe, CN=alice`. Strangers choose their names. */
+export function describeName({ attributes }: DistinguishedName, maxCharacters?: number): string {
   const shown = attributes.map(({ type, value }) => `${SHORT_NAMES[type] ?? type}=${value}`);
-  return shown.length === 0 ? '(no name)' : shown.join(', ');
+  return printable(shown.length === 0 ? '(no name)' : shown.join(', '), maxCharacters);
 }
 
-/** SHA-256 of the form in which equal names are equal, hexadecimal. */
-export function hashOfName({ key }: DistinguishedName): string {
-  return createHash('sha256').update(key).digest('hex');
+const hashes = new WeakMap<DistinguishedName, string>();
+
+/** SHA-256 of the form in which equal names are equal, hexadecimal. Made once for each object. */
+export function hashOfName(name: DistinguishedName): string {
+  const present = hashes.get(name);
+  if (present !== undefined) return present;
+  const made = hash('sha256', name.key);
+  hashes.set(name, made);
+  return made;
 }
 
 /** The last one is the most special. */

@@ -37,13 +37,18 @@ export function pathsToAnchor(
     }
   };
 
-  const issuersOf = (certificate: Certificate): Certificate[] => {
+  const known = new Map<Certificate, readonly Certificate[]>();
+  const issuersOf = (certificate: Certificate): readonly Certificate[] => {
+    const present = known.get(certificate);
+    if (present !== undefined) return present;
     const candidates = [
       ...trust.named(certificate.issuer.key),
       ...sent.filter(({ subject }) => subject.key === certificate.issuer.key),
     ];
     const unique = new Map(candidates.map((one) => [one.fingerprint, one]));
-    return [...unique.values()].filter((issuer) => mayHaveSigned(issuer, certificate));
+    const issuers = [...unique.values()].filter((issuer) => mayHaveSigned(issuer, certificate));
+    known.set(certificate, issuers);
+    return issuers;
   };
 
   extend([leaf]);
@@ -57,5 +62,5 @@ function mayHaveSigned({ subjectKeyId }: Certificate, { authorityKeyId }: Certif
 
 /** The same name with the same key: a cross certificate would lead back to where we were. */
 function isSameEntity(one: Certificate, other: Certificate): boolean {
-  return one.subject.key === other.subject.key && one.publicKeyDer.equals(other.publicKeyDer);
+  return one.publicKeyDer.equals(other.publicKeyDer) && one.subject.key === other.subject.key;
 }

@@ -1,6 +1,7 @@
 // Why a certificate path does not count, and how TLS says it. RFC 8446 §6.2, RFC 5246 §7.2.2.
 
 import type { AlertName } from '../tls/engine.ts';
+import { printable } from './printable.ts';
 
 export type PathProblem =
   /** Not a certificate, not of version 3, or at odds with itself. */
@@ -25,6 +26,19 @@ export type PathProblem =
   | 'revoked'
   /** There is no revocation list that says whether it is revoked, and there must be. */
   | 'revocation-unknown';
+
+export type InvalidPath = {
+  readonly kind: 'invalid';
+  readonly problem: PathProblem;
+  /** For our log. It says what the client sent, which need not be true, but is short and printable. */
+  readonly detail: string;
+};
+
+const MAX_DETAIL_CHARACTERS = 200;
+
+export function invalid(problem: PathProblem, detail: string): InvalidPath {
+  return { kind: 'invalid', problem, detail: printable(detail, MAX_DETAIL_CHARACTERS) };
+}
 
 export function alertOf(problem: PathProblem): AlertName {
   return ALERTS[problem];

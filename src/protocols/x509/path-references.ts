@@ -20,9 +20,10 @@ export type PathReference = {
 };
 
 export function pathReferencesOf(path: readonly Certificate[]): PathReference[] {
-  return path.map(({ fingerprint, issuer, serial, notAfterMs }) => ({
+  // An authority is the same object at each login, and the hash of its name is made already.
+  return path.map(({ fingerprint, issuer, serial, notAfterMs }, position) => ({
     certificate: fingerprint,
-    issuer: hashOfName(issuer),
+    issuer: hashOfName(path[position + 1]?.subject ?? issuer),
     serial,
     notAfterMs,
   }));

@@ -295,12 +295,51 @@ describe('revocation', () => {
       expect(verdict(chain, checking(mode, [...lists, forged]))).toHaveLength(4);
     },
   );
+});
 
-  test('a list of an authority that has the same name and another key says nothing', () => {
-    const namesake = authority('Low', middle);
-    const other = crl(namesake, [alice]);
-    expect(verdict(chain, checking('when-present', [other]))).toHaveLength(4);
-    expect(verdict(chain, checking('required', lists.with(2, other)))).toBe('revocation-unknown');
+describe('what is said about a refusal', () => {
+  const LOG_LINE = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,200}$/u;
+  const hostile = `\n\u001b[31mlevel=info \u202e${'🙂'.repeat(7000)}`;
+
+  function detail(chain: Issued[], trust: ClientTrust, nowMs = NOW_MS): string {
+    const ders = chain.map(({ certificate }) => certificate.der);
+    const outcome = validatePath(ders, trust, { nowMs, usage: 'client' });
+    return outcome.kind === 'valid' ? '' : outcome.detail;
+  }
+
+  test('is one short line, whatever names a stranger has chosen', () => {
+    const stranger = authority(hostile);
+    const leaf = client(stranger, { commonName: hostile });
+    const trust = trusting([root]);
+    const details = [
+      detail([leaf, stranger], trust),
+      detail([leaf, stranger], trust, NOW_MS + 40 * DAY_MS),
+      detail([client(root, { commonName: hostile, usage: 'server' })], trust),
+      detail([client(root, { commonName: hostile, notAfterMs: NOW_MS - 1 })], trust),
+    ];
+    for (const line of details) expect(line).toMatch(LOG_LINE);
+    expect(details[1]).toMatch(/which leads to no trusted authority, and expired on 2026-07-01$/);
+  });
+
+  test('is short as well where an authority has such names, or may not give them', () => {
+    const own = authority(hostile, root, { permitted: { dnsNames: ['a.b'], emails: ['a.b'] } });
+    const trust = trusting([root]);
+    const long = `x.${'y'.repeat(5000)}`;
+    const details = [
+      detail([client(own, { dnsNames: [long] }), own], trust),
+      detail([client(own, { emails: [`a@${long}`] }), own], trust),
+      detail([client(own), own], { ...trust, revocation: 'required' }),
+      detail([client(own), own], { ...trust, crls: [crl(own, [own])], revocation: 'required' }),
+    ];
+    for (const line of details) expect(line).toMatch(LOG_LINE);
+    expect(details[0]).toContain('may not give out the DNS name x.yyy');
+  });
+
+  test('keeps honest names as they are', () => {
+    const zoe = client(authority('Café 東京'), { commonName: 'Zoë' });
+    expect(detail([zoe], trusting([root]))).toBe(
+      'CN=Zoë is issued by CN=Café 東京, which leads to no trusted authority',
+    );
   });
 });
 

@@ -16,6 +16,8 @@ export function blocksFromPem(text: string, label: string): Buffer[] {
 }
 
 export function toPem(der: Buffer, label: string): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
+  const text = der.toString('base64');
+  let pem = `-----BEGIN ${label}-----\n`;
+  for (let start = 0; start < text.length; start += 64) pem += `${text.slice(start, start + 64)}\n`;
+  return `${pem}-----END ${label}-----\n`;
 }

@@ -1,7 +1,7 @@
 // The public key of a certificate: what kind it is, told without trusting it to anything, and whether
 // it is strong enough. RFC 5280 §4.1.2.7, RFC 3279 §2.3, RFC 5480 §2.1, RFC 8410 §4.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   Tag,
   inside,
@@ -42,15 +42,26 @@ export function describeKey(key: PublicKeyKind): string {
   }
 }
 
-/** SubjectPublicKeyInfo. `keyId`: SHA-256 of the key's bits, cut to 160 bits. RFC 7093 §2, method 1. */
-export function readPublicKey(value: DerValue): { kind: PublicKeyKind; keyId: Buffer } {
+/** `value`: SubjectPublicKeyInfo. */
+export function readPublicKeyKind(value: DerValue): PublicKeyKind {
+  const { algorithm, bits } = openPublicKey(value);
+  const parameters = inside(algorithm);
+  const identifier = readObjectIdentifier(parameters.next(Tag.objectIdentifier));
+  return kindOf(identifier, parameters, bits);
+}
+
+/** Of a SubjectPublicKeyInfo: SHA-256 of the key's bits, cut to 160 bits. RFC 7093 §2, method 1. */
+export function keyIdOf(publicKeyDer: Buffer): Buffer {
+  const { bits } = openPublicKey(onlyValue(publicKeyDer));
+  return hash('sha256', bits, 'buffer').subarray(0, 20);
+}
+
+function openPublicKey(value: DerValue): { algorithm: DerValue; bits: Buffer } {
   const reader = inside(value);
-  const algorithm = inside(reader.next(Tag.sequence));
+  const algorithm = reader.next(Tag.sequence);
   const bits = readBytesOfBitString(reader.next(Tag.bitString));
   reader.end();
-  const identifier = readObjectIdentifier(algorithm.next(Tag.objectIdentifier));
-  const keyId = createHash('sha256').update(bits).digest().subarray(0, 20);
-  return { kind: kindOf(identifier, algorithm, bits), keyId };
+  return { algorithm, bits };
 }
 
 function kindOf(identifier: string, parameters: DerReader, bits: Buffer): PublicKeyKind {

@@ -3,6 +3,8 @@
 
 import type { Certificate } from './certificate.ts';
 import { hashOfName } from './name.ts';
+import { pathsToAnchor } from './path-building.ts';
+import type { Path } from './path-building.ts';
 import type { Crl } from './revocation.ts';
 import { crlProblem } from './revocation.ts';
 import { verifySignature } from './signature.ts';
@@ -33,6 +35,13 @@ export type TrustIndex = {
   known(fingerprint: string): Certificate | undefined;
   /** As verifySignature, remembered when it is true. For authorities alone. */
   isIssuedBy(authority: Certificate, issuer: Certificate): boolean;
+  /** Whether `isIssuedBy` remembers that it is true. */
+  isProven(authority: Certificate, issuer: Certificate): boolean;
+  /**
+   * The ways from a certificate that is ours, through others of ours, to an anchor: signatures are
+   * proven, but what changes with time is not looked at.
+   */
+  waysToAnchor(own: Certificate): readonly Path[];
   /** As crlProblem, remembered. */
   crlProblem(crl: Crl, issuer: Certificate): string | undefined;
 };
@@ -60,8 +69,11 @@ function createIndex({ anchors, intermediates, crls }: ClientTrust): TrustIndex 
   const byIssuerHash = Map.groupBy(newestFirst, ({ issuer }) => hashOfName(issuer));
   const proven = new Map<string, Certificate>();
   const crlProblems = new Map<Crl, Map<string, string | undefined>>();
+  const ways = new Map<string, readonly Path[]>();
+  const pairOf = (authority: Certificate, issuer: Certificate) =>
+    `${authority.fingerprint} ${issuer.fingerprint}`;
 
-  return {
+  const index: TrustIndex = {
     isAnchor: ({ fingerprint }) => anchorPrints.has(fingerprint),
     named: (nameKey) => bySubject.get(nameKey) ?? [],
     crlsOf: (nameKey) => byIssuer.get(nameKey) ?? [],
@@ -69,7 +81,7 @@ function createIndex({ anchors, intermediates, crls }: ClientTrust): TrustIndex 
     known: (fingerprint) => own.get(fingerprint) ?? proven.get(fingerprint),
 
     isIssuedBy(authority, issuer) {
-      const pair = `${authority.fingerprint} ${issuer.fingerprint}`;
+      const pair = pairOf(authority, issuer);
       if (proven.has(pair)) return true;
       const key = issuer.publicKey;
       if (key === undefined || !verifySignature(authority, key)) return false;
@@ -77,6 +89,15 @@ function createIndex({ anchors, intermediates, crls }: ClientTrust): TrustIndex 
       proven.set(pair, authority);
       proven.set(authority.fingerprint, authority);
       return true;
+    },
+
+    isProven: (authority, issuer) => proven.has(pairOf(authority, issuer)),
+
+    waysToAnchor(own) {
+      const { fingerprint } = own;
+      const found = ways.get(fingerprint) ?? findWays(own, index);
+      ways.set(fingerprint, found);
+      return found;
     },
 
     crlProblem(crl, issuer) {
@@ -89,4 +110,16 @@ function createIndex({ anchors, intermediates, crls }: ClientTrust): TrustIndex 
       return known.get(issuer.fingerprint);
     },
   };
+  return index;
+}
+
+function findWays(own: Certificate, index: TrustIndex): readonly Path[] {
+  const itself: Path[] = index.isAnchor(own) ? [[own]] : [];
+  const others = pathsToAnchor(own, [], index).filter((path) =>
+    path.every((authority, position) => {
+      const issuer = path[position + 1];
+      return issuer === undefined || index.isIssuedBy(authority, issuer);
+    }),
+  );
+  return [...itself, ...others];
 }
