@@ -36,7 +36,13 @@ export type SimulatedDatabase = {
 
 type DatabaseCalls = Omit<
   RadiusStores,
-  'journal' | 'state' | 'box' | 'isStateShared' | 'isStateAway' | 'onStateRecovered'
+  | 'journal'
+  | 'state'
+  | 'box'
+  | 'isStateShared'
+  | 'isStateAway'
+  | 'canStateBeAway'
+  | 'onStateRecovered'
 >;
 
 type EndedListener = Parameters<RadiusStores['onSessionsEnded']>[0];

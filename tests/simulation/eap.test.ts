@@ -3,29 +3,10 @@
 
 import { expect, test } from 'vitest';
 import { complaintsFrom } from './seeds.ts';
-import { makeTrouble } from './trouble.ts';
+import { crashInTheMiddleOfRounds, makeTrouble } from './trouble.ts';
 import { createWorld, passwordOf, subscriber } from './world.ts';
-import type { World } from './world.ts';
 
 const CONVERSATIONS = 25;
-
-/** A node dies when it has settled a round and has neither stored what follows nor sent the answer. */
-function crashInTheMiddleOfARound(world: World, probability: number): { readonly crashes: number } {
-  const { state, chance, scheduler, nodes } = world;
-  const counted = { crashes: 0 };
-  state.onEffect = (name, operation, key) => {
-    if (operation !== 'compareAndSet' || !key.startsWith('eap_session:')) return;
-    const others = nodes.filter((node) => node.name !== name && node.isUp);
-    if (others.length === 0 || !chance.happens(probability)) return;
-    const node = nodes.find((each) => each.name === name);
-    counted.crashes++;
-    scheduler.at(0, () => node?.crash());
-    scheduler.at(chance.between(500, 6_000), () => {
-      if (node?.isUp === false) node.start();
-    });
-  };
-  return counted;
-}
 
 async function converse(
   seed: number,
@@ -41,7 +22,7 @@ async function converse(
     servers: nodes.map(({ address }) => address),
   });
   await scheduler.run(1_000);
-  const counted = crashInTheMiddleOfARound(world, 0.15);
+  const counted = crashInTheMiddleOfRounds(world, { after: 0.15 });
 
   const converseOnce = async () => {
     await scheduler.sleep(chance.between(0, 30_000));

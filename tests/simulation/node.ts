@@ -28,6 +28,8 @@ export type SimulatedNode = {
   readonly address: string;
   readonly disk: Disk;
   readonly isUp: boolean;
+  /** When it last lost its memory, by a crash or a stop; -Infinity: never. */
+  readonly endedAtMs: number;
   /** How wrong its idea of the date is. */
   readonly wall: { offsetMs: number };
   start(): void;
@@ -78,6 +80,14 @@ export function createNode(
   const wall = { offsetMs: 0 };
   let life: Life | undefined;
   let running: Radius | undefined;
+  let endedAtMs = -Infinity;
+
+  function end() {
+    if (life !== undefined) endedAtMs = scheduler.nowMs;
+    life?.end();
+    life = undefined;
+    running = undefined;
+  }
 
   function runtimeOf(ofLife: Life): Runtime {
     return {
@@ -97,6 +107,9 @@ export function createNode(
     get isUp() {
       return life !== undefined;
     },
+    get endedAtMs() {
+      return endedAtMs;
+    },
 
     start() {
       const mine = beginLife(scheduler);
@@ -110,6 +123,7 @@ export function createNode(
         box: seal,
         isStateShared: true,
         isStateAway: () => fallback.isDegraded(),
+        canStateBeAway: true,
         onStateRecovered(listener: () => void) {
           fallback.onRecovered(listener);
           state.onReconnected(mine, listener);
@@ -124,19 +138,15 @@ export function createNode(
     },
 
     crash() {
-      life?.end();
+      end();
       disk.crash();
-      life = undefined;
-      running = undefined;
     },
 
     pause: (durationMs) => life?.pause(durationMs),
 
     async stop() {
       await running?.[Symbol.asyncDispose]();
-      life?.end();
-      life = undefined;
-      running = undefined;
+      end();
     },
   };
 }

@@ -6,25 +6,13 @@ import { expect, test } from 'vitest';
 import { LOGIN_METHODS } from './router.ts';
 import { complaintsFrom } from './seeds.ts';
 import type { StateFlaw } from './shared-state.ts';
-import { heal, makeTrouble } from './trouble.ts';
+import { heal, makeTrouble, repeatRequestsElsewhere } from './trouble.ts';
 import { createWorld, passwordOf, subscriber } from './world.ts';
 import type { World } from './world.ts';
 
 const SUBSCRIBERS = 8;
 const LOGINS = 40;
 const VOUCHERS = 4;
-
-/** The same bytes, some time later, at some node: what a load balancer or a confused network does. */
-function copyRequestsToOtherNodes(world: World) {
-  const { network, chance, scheduler, nodes } = world;
-  const copies = new Set<Buffer>();
-  network.witness((sent) => {
-    if (sent.toPort !== 1812 || copies.has(sent.bytes) || !chance.happens(0.5)) return;
-    const copy = { ...sent, to: chance.pick(nodes).address, bytes: Buffer.from(sent.bytes) };
-    copies.add(copy.bytes);
-    scheduler.at(chance.pick([0, 1, 2, 5, 500, 3_000]), () => network.inject(copy));
-  });
-}
 
 /** A crash when the answer is stored and has not left: the worst moment there is. */
 function crashBetweenDecidingAndSending(world: World) {
@@ -65,7 +53,7 @@ async function repeatedRequests(
     isCut: false,
   });
   await scheduler.run(1_000);
-  copyRequestsToOtherNodes(world);
+  repeatRequestsElsewhere(world, 0.5);
   if (options.crashes) crashBetweenDecidingAndSending(world);
   const activations = watchActivations(world, vouchers);
 

@@ -1,20 +1,29 @@
 // A simulated router: it logs devices in and accounts for them as real ones do, faults included.
 // What it knows of its sessions is the truth that the database is compared with (accounting.ts).
 
+import { mppeKeysOf } from '../../src/protocols/eap/conversation.ts';
+import type { DeviceAnswer, EapDevice } from '../../src/protocols/eap/device/device.ts';
 import { answerEap, eapIdentity } from '../../src/protocols/eap/peer.ts';
 import type { EapPeerMemory } from '../../src/protocols/eap/peer.ts';
 import { createMsChapV2Response } from '../../src/protocols/mschap/mschapv2.ts';
+import { prepareSecret } from '../../src/protocols/radius/authenticator.ts';
+import type { Secret } from '../../src/protocols/radius/authenticator.ts';
 import {
   AttributeType,
   concatAttribute,
   findValue,
   findVendorAttribute,
+  packetAuthenticator,
   PacketCode,
 } from '../../src/protocols/radius/packet.ts';
-import { chapResponse, hideUserPassword } from '../../src/protocols/radius/password.ts';
+import {
+  chapResponse,
+  hideUserPassword,
+  saltDecrypt,
+} from '../../src/protocols/radius/password.ts';
 import type { RequestWriter } from '../../src/protocols/radius/request.ts';
-import type { Secret } from '../../src/protocols/radius/authenticator.ts';
 import type { Chance } from './chance.ts';
+import { SECRET } from './exchange.ts';
 import type { Asking, Reply } from './exchange.ts';
 
 export const LOGIN_METHODS = ['pap', 'chap', 'mschapv2', 'eap-md5', 'eap-mschapv2'] as const;
@@ -28,7 +37,7 @@ type Login = {
   device: string | undefined;
 };
 
-type LoginOutcome =
+export type LoginOutcome =
   | { kind: 'accepted'; class: Buffer | undefined }
   | { kind: 'rejected' }
   | { kind: 'silence' }
@@ -44,7 +53,16 @@ export type SimulatedRouter = {
   /** The servers in the order in which it asks them just now. */
   servers(): readonly string[];
   login(login: Login): Promise<LoginOutcome>;
+  /** Carries the packets of a device that knows itself what to say. */
+  admit(device: Device, login: Pick<Login, 'username' | 'device'>): Promise<LoginOutcome>;
 };
+
+/** As the product's own (protocols/eap/device/), but not every method gives keys. */
+type Device = {
+  readonly identity: Buffer;
+  answer(packet: Buffer): ReturnType<EapDevice['answer']> | DeviceWithoutKeys;
+};
+type DeviceWithoutKeys = Exclude<DeviceAnswer, { kind: 'success' }> | { kind: 'success' };
 
 export type RouterHabits = {
   servers: readonly string[];
@@ -60,7 +78,15 @@ export type RouterHabits = {
 const CLASS = 25;
 const CALLING_STATION_ID = 31;
 const NAS_PORT = 5;
-const MICROSOFT = { vendor: 311, challenge: 11, chap2Response: 25, chap2Success: 26 } as const;
+const MICROSOFT = {
+  vendor: 311,
+  challenge: 11,
+  mppeSendKey: 16,
+  mppeRecvKey: 17,
+  chap2Response: 25,
+  chap2Success: 26,
+} as const;
+const secret = prepareSecret(SECRET);
 /** A device that got no answer at all sends its last EAP packet again, so often. */
 const EAP_REPEATS = 3;
 
@@ -78,7 +104,11 @@ export function createRouter(
     habits,
     chance,
     servers: () => (habits.spreads ? chance.shuffle(habits.servers) : habits.servers),
-    login: (login) => (login.method.startsWith('eap') ? eapLogin(login) : passwordLogin(login)),
+    login: (login) =>
+      login.method.startsWith('eap')
+        ? admit(passwordDevice(login, chance), login)
+        : passwordLogin(login),
+    admit,
   };
 
   function askAccess(
@@ -140,19 +170,18 @@ export function createRouter(
     return accepted(reply);
   }
 
-  async function eapLogin(login: Login): Promise<LoginOutcome> {
-    const type = login.method === 'eap-md5' ? 4 : 26;
-    const { username } = login;
-    const peer = { username, password: Buffer.from(login.password), accepts: [type] };
-    let memory: EapPeerMemory;
-    let eap = eapIdentity(username, chance.between(0, 255));
+  async function admit(
+    device: Device,
+    { username, device: station }: Pick<Login, 'username' | 'device'>,
+  ): Promise<LoginOutcome> {
+    let eap = device.identity;
     let state: Buffer | undefined;
     for (;;) {
       let reply: Reply | undefined;
       for (let attempt = 0; reply === undefined && attempt < EAP_REPEATS; attempt++) {
         reply = await askAccess(true, (writer) => {
           writer.text(AttributeType.UserName, username);
-          writeDevice(writer, login.device);
+          writeDevice(writer, station);
           writer.eapMessage(eap);
           if (state !== undefined) writer.bytes(AttributeType.State, state);
         });
@@ -160,28 +189,71 @@ export function createRouter(
       if (reply === undefined) return { kind: 'silence' };
       const message = concatAttribute(reply.packet, AttributeType.EapMessage);
       if (message === undefined) return { kind: 'absurd', what: 'no EAP-Message' };
-      const answer = answerEap(peer, memory, message, chance.bytes(16));
+      const answer = await device.answer(message);
       switch (answer.kind) {
         case 'response':
           if (reply.packet.code !== PacketCode.AccessChallenge) {
             return { kind: 'absurd', what: `an EAP request in code ${reply.packet.code}` };
           }
-          ({ eap, memory } = answer);
+          ({ eap } = answer);
           state = Buffer.from(findValue(reply.packet, AttributeType.State) ?? '');
           break;
         case 'success':
-          return reply.packet.code === PacketCode.AccessAccept
-            ? accepted(reply)
-            : { kind: 'absurd', what: 'EAP-Success without Access-Accept' };
+          if (reply.packet.code !== PacketCode.AccessAccept) {
+            return { kind: 'absurd', what: 'EAP-Success without Access-Accept' };
+          }
+          return 'msk' in answer && !hasKeysOf(reply, answer.msk)
+            ? { kind: 'absurd', what: 'other keys than those of the device' }
+            : accepted(reply);
         case 'failure':
           return { kind: 'rejected' };
         case 'distrust':
-          return { kind: 'absurd', what: answer.reason };
+          return { kind: 'absurd', what: answer.distrust.detail };
       }
     }
   }
 
   return router;
+}
+
+/** A device without TLS. */
+function passwordDevice(login: Login, chance: Chance): Device {
+  const type = login.method === 'eap-md5' ? 4 : 26;
+  const { username } = login;
+  const peer = { username, password: Buffer.from(login.password), accepts: [type] };
+  let memory: EapPeerMemory;
+  return {
+    identity: eapIdentity(username, chance.between(0, 255)),
+    answer(packet) {
+      const answer = answerEap(peer, memory, packet, chance.bytes(16));
+      switch (answer.kind) {
+        case 'response':
+          ({ memory } = answer);
+          return answer;
+        case 'success':
+          return answer.msk === undefined
+            ? { kind: 'success' }
+            : { kind: 'success', msk: answer.msk };
+        case 'failure':
+          return { kind: 'failure', refusal: { kind: 'unexplained' } };
+        case 'distrust':
+          return { kind: 'distrust', distrust: { kind: 'protocol', detail: answer.reason } };
+      }
+    },
+  };
+}
+
+/** Without the same keys on both sides Wi-Fi would not come up. RFC 2548 §2.4, RFC 3748 §7.10. */
+function hasKeysOf({ packet, request }: Reply, msk: Buffer): boolean {
+  const { vendor, mppeRecvKey, mppeSendKey } = MICROSOFT;
+  const reveal = (type: number) => {
+    const hidden = findVendorAttribute(packet, vendor, type);
+    return hidden && saltDecrypt(hidden, secret, packetAuthenticator(request));
+  };
+  const { recvKey, sendKey } = mppeKeysOf(msk);
+  return (
+    reveal(mppeRecvKey)?.equals(recvKey) === true && reveal(mppeSendKey)?.equals(sendKey) === true
+  );
 }
 
 export function writeDevice(writer: RequestWriter, device: string | undefined) {

@@ -7,13 +7,22 @@ import type { SimulatedNode } from './node.ts';
 import type { World } from './world.ts';
 
 export type Troubles = {
-  crashes?: boolean;
+  /** Any number of nodes at once, or never more than one. */
+  crashes?: boolean | 'one-at-a-time';
   /** Orderly ones, as at an upgrade. */
   stops?: boolean;
   pauses?: boolean;
   database?: boolean;
   state?: boolean;
+  /** Of single nodes to the state. */
+  stateLinks?: boolean;
+  /** The state is slow, away or deaf, but forgets nothing. */
+  stateOutages?: boolean;
+  /** The state loses what was written last. */
+  failovers?: boolean;
   links?: boolean;
+  /** Between two nodes. */
+  peerLinks?: boolean;
   /** How far a node's date may jump, in milliseconds. */
   clockJumpsMs?: number;
   /** These stay as they are. */
@@ -37,12 +46,16 @@ export async function makeTrouble(
   const { scheduler, chance } = world;
   const endsAtMs = scheduler.nowMs + durationMs;
   const kinds = [
-    ...(troubles.crashes === true ? [crashSomebody, crashSomebody] : []),
+    ...((troubles.crashes ?? false) !== false ? [crashSomebody, crashSomebody] : []),
     ...(troubles.stops === true ? [stopSomebody] : []),
     ...(troubles.pauses === true ? [pauseSomebody] : []),
     ...(troubles.database === true ? [troubleTheDatabase, cutOffFromDatabase] : []),
     ...(troubles.state === true ? [troubleTheState, restartTheState] : []),
+    ...(troubles.stateLinks === true ? [cutOffFromState] : []),
+    ...(troubles.stateOutages === true ? [troubleTheState] : []),
+    ...(troubles.failovers === true ? [failTheStateOver] : []),
     ...(troubles.links === true ? [worsenLinks, cutALink] : []),
+    ...(troubles.peerLinks === true ? [cutAPeerLink] : []),
     ...(troubles.clockJumpsMs === undefined ? [] : [jumpAClock]),
   ];
   if (kinds.length === 0) return;
@@ -50,6 +63,46 @@ export async function makeTrouble(
     chance.pick(kinds)(world, troubles);
     await scheduler.sleep(chance.between(200, 8_000));
   }
+}
+
+/** The same bytes, some time later, at some node: what a load balancer or a confused network does. */
+export function repeatRequestsElsewhere(world: World, probability: number) {
+  const { network, chance, scheduler, nodes } = world;
+  const copies = new Set<Buffer>();
+  network.witness((sent) => {
+    if (sent.toPort !== 1812 || copies.has(sent.bytes) || !chance.happens(probability)) return;
+    const copy = { ...sent, to: chance.pick(nodes).address, bytes: Buffer.from(sent.bytes) };
+    copies.add(copy.bytes);
+    scheduler.at(chance.pick([0, 1, 2, 5, 500, 3_000]), () => network.inject(copy));
+  });
+}
+
+/**
+ * A node dies in the middle of a round of EAP: it has worked out what follows, and either nobody will know
+ * (`before`), or it is stored and the answer has not been sent (`after`). Another node always lives on.
+ */
+export function crashInTheMiddleOfRounds(
+  world: World,
+  probability: { before?: number; after?: number },
+): { readonly crashes: number } {
+  const { state, chance, scheduler, nodes } = world;
+  const counted = { crashes: 0 };
+  const dies = (name: string, operation: string, key: string, chanceOfIt = 0): boolean => {
+    if (chanceOfIt === 0) return false;
+    if (operation !== 'compareAndSet' || !key.startsWith('eap_session:')) return false;
+    const others = nodes.filter((node) => node.name !== name && node.isUp);
+    if (others.length === 0 || !chance.happens(chanceOfIt)) return false;
+    const node = nodes.find((each) => each.name === name);
+    counted.crashes++;
+    scheduler.at(0, () => node?.crash());
+    scheduler.at(chance.between(500, 6_000), () => {
+      if (node?.isUp === false) node.start();
+    });
+    return true;
+  };
+  state.onCall = (name, operation, key) => dies(name, operation, key, probability.before);
+  state.onEffect = (name, operation, key) => void dies(name, operation, key, probability.after);
+  return counted;
 }
 
 /** From now on everything works, and has worked for a while when this resolves. */
@@ -60,7 +113,7 @@ export async function heal(world: World): Promise<void> {
   state.mode = 'up';
   state.cutOff.clear();
   network.setDefault(GOOD_LINK);
-  for (const [a, b] of pairs(world)) network.link(a, b, GOOD_LINK);
+  for (const [a, b] of [...pairs(world), ...peerPairs(world)]) network.link(a, b, GOOD_LINK);
   for (const node of nodes) {
     node.wall.offsetMs = 0;
     if (!node.isUp) node.start();
@@ -76,6 +129,7 @@ function somebody(world: World, troubles: Troubles): SimulatedNode | undefined {
 function crashSomebody(world: World, troubles: Troubles) {
   const node = somebody(world, troubles);
   if (node?.isUp !== true) return;
+  if (troubles.crashes === 'one-at-a-time' && world.nodes.some(({ isUp }) => !isUp)) return;
   node.crash();
   world.scheduler.at(world.chance.between(500, 20_000), () => {
     if (!node.isUp) node.start();
@@ -117,15 +171,33 @@ function restartTheState({ state }: World) {
   state.restartEmpty();
 }
 
+function cutOffFromState(world: World, troubles: Troubles) {
+  const node = somebody(world, troubles);
+  if (node === undefined) return;
+  const { cutOff } = world.state;
+  if (!cutOff.delete(node.name)) cutOff.add(node.name);
+}
+
+function failTheStateOver({ state, chance }: World) {
+  void state.failOver(chance.between(1, 20));
+}
+
 function worsenLinks({ network, chance }: World) {
   network.setDefault(chance.happens(0.5) ? BAD_LINK : GOOD_LINK);
 }
 
 function cutALink(world: World, troubles: Troubles) {
-  const { network, chance, scheduler } = world;
   const candidates = pairs(world).filter(
     ([address]) => troubles.spared?.some((node) => node.address === address) !== true,
   );
+  cutOneOf(world, candidates);
+}
+
+function cutAPeerLink(world: World) {
+  cutOneOf(world, peerPairs(world));
+}
+
+function cutOneOf({ network, chance, scheduler }: World, candidates: [string, string][]) {
   if (candidates.length === 0) return;
   const [a, b] = chance.pick(candidates);
   network.link(a, b, { isCut: true });
@@ -142,4 +214,10 @@ function jumpAClock(world: World, troubles: Troubles) {
 function pairs({ nodes, database }: World): [string, string][] {
   const routers = database.routers.map(({ address }) => address.replace('/32', ''));
   return nodes.flatMap((node) => routers.map((router): [string, string] => [node.address, router]));
+}
+
+function peerPairs({ nodes }: World): [string, string][] {
+  return nodes.flatMap(({ address }, i) =>
+    nodes.slice(i + 1).map((other): [string, string] => [address, other.address]),
+  );
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { createTlsWorld } from './eap-tls.ts';
 import { LOGIN_METHODS } from './router.ts';
 import { heal, makeTrouble } from './trouble.ts';
 import { createWorld, passwordOf, subscriber } from './world.ts';
@@ -40,6 +41,26 @@ async function trafficOf(seed: number): Promise<string> {
 
 test('the same seed makes the same world, to the byte and the millisecond', async () => {
   for (const seed of [1, 2, 3]) expect(await trafficOf(seed)).toBe(await trafficOf(seed));
+});
+
+/** The same of devices that log in over TLS. */
+async function tlsTrafficOf(seed: number): Promise<string> {
+  const world = await createTlsWorld(seed, { failover: 'new-identity', isAnsweredOnce: true });
+  const traffic = createHash('sha256');
+  world.network.witness(({ from, to, bytes }) => {
+    traffic.update(`${world.scheduler.nowMs} ${from} ${to} `).update(bytes);
+  });
+  const logins = Array.from({ length: 15 }, async () => {
+    await world.scheduler.sleep(world.chance.between(0, 20_000));
+    await world.logIn();
+  });
+  const trouble = makeTrouble(world, { crashes: true, pauses: true, links: true }, 20_000);
+  await world.scheduler.until(Promise.all([trouble.then(() => heal(world)), ...logins]), 600_000);
+  return traffic.digest('hex');
+}
+
+test('the same seed makes the same TLS, keys included', async () => {
+  for (const seed of [1, 2, 3]) expect(await tlsTrafficOf(seed)).toBe(await tlsTrafficOf(seed));
 });
 
 test('another seed makes another world', async () => {

@@ -28,8 +28,10 @@ import type { Witness } from './witness.ts';
 
 export type WorldOptions = {
   nodes: number;
-  /** Of every node. */
-  node?: Partial<RadiusOptions>;
+  /** Of every node, or of each. */
+  node?: Partial<RadiusOptions> | ((name: string, address: string) => Partial<RadiusOptions>);
+  /** As a rule; witness.ts says when not. */
+  isAnsweredOnce?: boolean;
   /** What is broken on purpose, to show that it would be noticed. */
   flaws?: { state?: StateFlaw; database?: DatabaseFlaw; journal?: JournalFlaw };
 };
@@ -65,7 +67,7 @@ export function createWorld(seed: number, options: WorldOptions): World {
       complaints.push(`at ${Math.round(scheduler.nowMs)} ms: ${complaint}`);
     }
   };
-  const witness = createWitness(complain);
+  const witness = createWitness(complain, { isAnsweredOnce: options.isAnsweredOnce ?? true });
   network.witness((sent) => witness.see(sent));
   const surroundings = {
     scheduler,
@@ -76,9 +78,11 @@ export function createWorld(seed: number, options: WorldOptions): World {
     journalFlaw: options.flaws?.journal ?? 'none',
     complain,
   };
-  const nodes = Array.from({ length: options.nodes }, (_, i) =>
-    createNode(`node-${i + 1}`, `10.0.0.${i + 1}`, options.node ?? {}, surroundings),
-  );
+  const nodes = Array.from({ length: options.nodes }, (_, i) => {
+    const [name, address] = [`node-${i + 1}`, `10.0.0.${i + 1}`];
+    const changes = typeof options.node === 'function' ? options.node(name, address) : options.node;
+    return createNode(name, address, changes ?? {}, surroundings);
+  });
   let routerCount = 0;
 
   return {
