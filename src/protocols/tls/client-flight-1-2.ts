@@ -2,7 +2,7 @@
 // ClientKeyExchange, CertificateVerify, ChangeCipherSpec, Finished. RFC 5246 §7.4.6 to §7.4.9, §7.1.
 
 import assert from 'node:assert/strict';
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { cipherSuite } from './cipher-suites.ts';
 import { acceptClientCertificate, importKey } from './client-certificate.ts';
 import type { Connection } from './connection.ts';
@@ -14,6 +14,7 @@ import {
   type HandshakeStep,
   messageTypes,
 } from './handshake.ts';
+import { digest } from './hmac.ts';
 import { deriveShared } from './key-exchange.ts';
 import { recordKeys, sayFinished, verifyData } from './keys-1-2.ts';
 import { readCertificate, readCertificateVerify, readClientKeyExchange } from './messages-1-2.ts';
@@ -86,10 +87,7 @@ function onClientKeyExchange(connection: Connection, message: HandshakeMessage):
     throw new TlsAlert('illegal_parameter', `the client has no key of ${keyExchange.group}`);
 
   const { hash } = cipherSuite(agreedOf(state).suite);
-  const sessionHash = createHash(hash)
-    .update(message.transcriptBefore)
-    .update(message.bytes)
-    .digest();
+  const sessionHash = digest(hash, Buffer.concat([message.transcriptBefore, message.bytes]));
   state.masterSecret = extendedMasterSecret(hash, shared, sessionHash);
   connection.stage = state.unproven === undefined ? 'change-cipher-spec' : 'certificate-verify-1-2';
   return WAIT;
@@ -102,7 +100,8 @@ function onCertificateVerify(connection: Connection, message: HandshakeMessage):
   delete state.unproven;
   const { code, signature } = readCertificateVerify(message.body);
   const key = importKey(unproven);
-  const scheme = schemesOf(key, '1.2').find((scheme) => scheme.code === code);
+  const schemes = schemesOf(key, '1.2', unproven.curve);
+  const scheme = schemes.find((scheme) => scheme.code === code);
   if (scheme === undefined)
     throw new TlsAlert(
       'illegal_parameter',

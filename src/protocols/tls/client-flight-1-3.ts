@@ -1,9 +1,9 @@
 // What the client says after our Finished: Certificate, CertificateVerify, Finished. RFC 8446 §4.4.
 
 import assert from 'node:assert/strict';
-import { createPublicKey, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { cipherSuite } from './cipher-suites.ts';
-import { acceptClientCertificate } from './client-certificate.ts';
+import { acceptClientCertificate, importKey } from './client-certificate.ts';
 import type { Connection } from './connection.ts';
 import type { TlsFacts } from './engine.ts';
 import type { Tls13State } from './handshake-1-3-state.ts';
@@ -79,8 +79,9 @@ function onCertificateVerify(
   const { agreed, unproven } = state;
   assert(agreed && unproven, 'there is no certificate to prove');
   const { code, signature } = readCertificateVerify(body);
-  const key = createPublicKey({ key: unproven.publicKey, format: 'der', type: 'spki' });
-  const scheme = schemesOf(key, '1.3').find((scheme) => scheme.code === code);
+  const key = importKey(unproven);
+  const schemes = schemesOf(key, '1.3', unproven.curve);
+  const scheme = schemes.find((scheme) => scheme.code === code);
   if (!scheme)
     throw new TlsAlert(
       'illegal_parameter',

@@ -16,7 +16,7 @@ import {
   type VersionHandshake,
   messageTypes,
 } from './handshake.ts';
-import { createKeyShare, deriveShared, groups } from './key-exchange.ts';
+import { agree, groups } from './key-exchange.ts';
 import {
   deriveSecret,
   earlySecret,
@@ -61,7 +61,7 @@ export const tls13: VersionHandshake = {
     return { kind: 'offers-ticket', ticket: offered.stored.ticket };
   },
 
-  /** The ticket is opened again rather than kept with its secret. */
+  /** The ticket does not wait with its secret: it is opened again, unless this process just has. */
   decide(context, connection, decision, hello, message) {
     assert(decision.kind === 'ticket', 'TLS 1.3 has no sessions but those in tickets');
     const choice = choose(hello);
@@ -134,12 +134,11 @@ function answer(
   const recordSize = agreeOnRecordSize(hello, '1.3');
   if (recordSize) connection.maxPlaintextBytes = recordSize.maxPlaintextBytes;
 
-  const share = createKeyShare(group, random(groups[group].seedBytes));
-  const shared = deriveShared(group, share.privateKey, peerPublic);
-  if (!shared) throw new TlsAlert('illegal_parameter', `the client has no key of ${group}`);
+  const made = agree(group, random(groups[group].seedBytes), peerPublic);
+  if (!made) throw new TlsAlert('illegal_parameter', `the client has no key of ${group}`);
   const serverRandom = createServerRandom(context, '1.3');
   const agreed = { suite: suite.name, clientRandom: hello.random, serverRandom };
-  const ours = { group: groups[group].code, publicKey: share.publicKey };
+  const ours = { group: groups[group].code, publicKey: made.publicKey };
   flight.handshake(
     messageTypes.serverHello,
     encodeServerHello(hello, suite, serverRandom, ours, offered?.index),
@@ -147,8 +146,13 @@ function answer(
   // Once, for the sake of boxes on the way that know only TLS 1.2. RFC 8446 §D.4.
   if (hello.sessionId.length > 0 && !state.retry) flight.changeCipherSpec();
 
-  const secret = handshakeSecret(hash, earlySecret(hash, offered?.stored.secret), shared);
-  const secrets = trafficSecrets(suite, secret, connection, 'hs');
+  const secret = handshakeSecret(hash, earlySecret(hash, offered?.stored.secret), made.shared);
+  const secrets = trafficSecrets(
+    suite,
+    secret,
+    'hs',
+    transcriptHash(hash, transcriptOf(connection)),
+  );
   flight.useWriteKeys(recordKeys(suite, secrets.server));
   flight.useReadKeys(recordKeys(suite, secrets.client));
   flight.handshake(
@@ -168,10 +172,10 @@ function answer(
   flight.handshake(messageTypes.finished, finishedData(hash, secrets.server, hashed));
 
   const master = masterSecret(hash, secret);
-  const application = trafficSecrets(suite, master, connection, 'ap');
+  const untilFinished = transcriptHash(hash, transcriptOf(connection));
+  const application = trafficSecrets(suite, master, 'ap', untilFinished);
   state.clientSecret = application.client;
   state.serverSecret = application.server;
-  const untilFinished = transcriptHash(hash, transcriptOf(connection));
   state.exporterSecret = deriveSecret(hash, master, 'exp master', untilFinished);
   // From here on all is under the keys of application data, alerts too.
   flight.useWriteKeys(recordKeys(suite, application.server));
@@ -185,10 +189,9 @@ function answer(
 function trafficSecrets(
   { hash }: CipherSuite,
   secret: Buffer,
-  connection: Connection,
   epoch: 'hs' | 'ap',
+  hashed: Buffer,
 ): { client: Buffer; server: Buffer } {
-  const hashed = transcriptHash(hash, transcriptOf(connection));
   return {
     client: deriveSecret(hash, secret, `c ${epoch} traffic`, hashed),
     server: deriveSecret(hash, secret, `s ${epoch} traffic`, hashed),

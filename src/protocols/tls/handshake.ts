@@ -2,12 +2,11 @@
 // numbers of messages and extensions. RFC 8446 §4, RFC 5246 §7.4.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import type { ClientHello } from './client-hello.ts';
 import type { Connection, RecordKeys } from './connection.ts';
 import type { AlertName, Ticket, TlsDecision, TlsMoment, TlsSession } from './engine.ts';
+import { hmac } from './hmac.ts';
 import type { TlsSettings } from './settings.ts';
-import { uint32 } from './wire.ts';
 
 /** The terms are in the connection. Steps change the connection they are given in place: it is a copy. */
 export type HandshakeContext = {
@@ -129,10 +128,11 @@ export function createRandomSource(seed: Buffer): (count: number) => Buffer {
   let draws = 0;
   return (count) => {
     assert(seed.length >= 32, 'a handshake needs 32 bytes of chance');
-    return createHash('shake256', { outputLength: count })
-      .update('evergate tls random')
-      .update(uint32(draws++))
-      .update(seed)
-      .digest();
+    assert(count <= MAX_DRAWN_BYTES, 'more chance than one draw has');
+    const label = Buffer.from(`evergate tls random ${draws++}`, 'latin1');
+    return hmac('sha384', seed, label).subarray(0, count);
   };
 }
+
+/** The seed of a key of P-384 is the longest that is drawn. */
+const MAX_DRAWN_BYTES = 48;

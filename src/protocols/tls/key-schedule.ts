@@ -1,17 +1,17 @@
 // How TLS 1.3 makes keys out of secrets. RFC 8446 §7.
 // Pure: which transcript counts when, the handshake knows.
 
-import { createHmac, createSecretKey, hash as digest } from 'node:crypto';
 import type { CipherSuite } from './cipher-suites.ts';
 import type { RecordKeys } from './connection.ts';
-import { uint16, vector8 } from './wire.ts';
+import { digest, hmac } from './hmac.ts';
+import { uint16, uint8, vector8 } from './wire.ts';
 
 export type Hash = CipherSuite['hash'];
 
 const hashBytes: Readonly<Record<Hash, 32 | 48>> = { sha256: 32, sha384: 48 };
 
 export function transcriptHash(hash: Hash, transcript: Buffer): Buffer {
-  return digest(hash, transcript, 'buffer');
+  return digest(hash, transcript);
 }
 
 /** HKDF-Extract. */
@@ -32,15 +32,12 @@ function expandLabel(
     vector8(Buffer.from(`tls13 ${label}`, 'latin1')),
     vector8(context),
   ]);
-  // A KeyObject is prepared faster than the bytes of a key, and once for all rounds.
-  const key = createSecretKey(secret);
-  const parts: Buffer[] = [];
-  let last: Buffer = Buffer.alloc(0);
-  for (let made = 0; made < length; made += last.length) {
-    const round = Buffer.from([parts.length + 1]);
-    last = createHmac(hash, key)
-      .update(Buffer.concat([last, info, round]))
-      .digest();
+  const first = hmac(hash, secret, Buffer.concat([info, uint8(1)]));
+  if (length <= first.length) return first.subarray(0, length);
+  const parts = [first];
+  let last = first;
+  for (let made = first.length; made < length; made += last.length) {
+    last = hmac(hash, secret, Buffer.concat([last, info, uint8(parts.length + 1)]));
     parts.push(last);
   }
   return Buffer.concat(parts, length);
@@ -58,8 +55,13 @@ const emptyHashes: Readonly<Record<Hash, Buffer>> = {
   sha384: transcriptHash('sha384', Buffer.alloc(0)),
 };
 
-export function earlySecret(hash: Hash, psk: Buffer = zeros(hash)): Buffer {
-  return extract(hash, zeros(hash), psk);
+const withoutTicket: Readonly<Record<Hash, Buffer>> = {
+  sha256: extract('sha256', zeros('sha256'), zeros('sha256')),
+  sha384: extract('sha384', zeros('sha384'), zeros('sha384')),
+};
+
+export function earlySecret(hash: Hash, psk?: Buffer): Buffer {
+  return psk === undefined ? withoutTicket[hash] : extract(hash, zeros(hash), psk);
 }
 
 /** What the client proves that it has the secret of its ticket with. */
@@ -112,8 +114,4 @@ export function exportKeyingMaterial(
 ): Buffer {
   const secret = deriveSecret(hash, exporterSecret, label, emptyHashes[hash]);
   return expandLabel(hash, secret, 'exporter', transcriptHash(hash, context), length);
-}
-
-function hmac(hash: Hash, key: Buffer, data: Buffer): Buffer {
-  return createHmac(hash, createSecretKey(key)).update(data).digest();
 }

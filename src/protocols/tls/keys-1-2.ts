@@ -2,11 +2,11 @@
 // RFC 5246 §6.3, §7.1, §7.4.9. How secrets become keys is prf.ts.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { cipherSuite } from './cipher-suites.ts';
 import type { Connection, RecordKeys } from './connection.ts';
 import { type Tls12State, agreedOf, masterSecretOf, stateOf } from './handshake-1-2-state.ts';
 import { type HandshakeContext, messageTypes } from './handshake.ts';
+import { digest } from './hmac.ts';
 import { finishedData, keyBlock } from './prf.ts';
 
 /** Ours to read and to write with. */
@@ -41,6 +41,5 @@ export function verifyData(
   transcript: Buffer,
 ): Buffer {
   const { hash } = cipherSuite(agreedOf(state).suite);
-  const transcriptHash = createHash(hash).update(transcript).digest();
-  return finishedData(hash, masterSecretOf(state), side, transcriptHash);
+  return finishedData(hash, masterSecretOf(state), side, digest(hash, transcript));
 }

@@ -64,14 +64,18 @@ export function encodeMessageHash(hashOfHello: Buffer): Buffer {
 
 /** `authorities`: distinguished names in DER. */
 export function encodeCertificateRequest(authorities: readonly Buffer[]): Buffer {
-  const schemes = schemesFor('1.3').map(({ code }) => uint16(code));
-  const extensions = [extension(extensionTypes.signatureAlgorithms, vector16(...schemes))];
+  const extensions = [signatureAlgorithms];
   if (authorities.length > 0) {
     const names = authorities.map((name) => vector16(name));
     extensions.push(extension(extensionTypes.certificateAuthorities, vector16(...names)));
   }
   return Buffer.concat([vector8(), vector16(...extensions)]);
 }
+
+const signatureAlgorithms = extension(
+  extensionTypes.signatureAlgorithms,
+  vector16(...schemesFor('1.3').map(({ code }) => uint16(code))),
+);
 
 export function encodeCertificate(chain: readonly Buffer[]): Buffer {
   const entries = chain.map((certificate) =>

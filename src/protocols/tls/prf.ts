@@ -2,9 +2,9 @@
 // §6.3, §7.4.9; RFC 7627; RFC 5705. TEAP makes its own keys with `prf` under every version of TLS.
 // Pure: which secret and which transcript, the handshake knows.
 
-import { createHmac, createSecretKey } from 'node:crypto';
+import { type HmacHash, hmac } from './hmac.ts';
 
-export type PrfHash = 'sha1' | 'sha256' | 'sha384';
+export type PrfHash = HmacHash;
 
 const MASTER_SECRET_BYTES = 48;
 const VERIFY_DATA_BYTES = 12;
@@ -24,13 +24,11 @@ export function prf(
 
 /** P_hash(secret, seed): HMAC(A(1) + seed) + HMAC(A(2) + seed) + … where A(n) = HMAC(A(n-1)). */
 export function pHash(hash: PrfHash, secret: Buffer, seed: Buffer, length: number): Buffer {
-  // A KeyObject is prepared once for all rounds.
-  const key = createSecretKey(secret);
   const parts: Buffer[] = [];
   let a = seed;
   for (let made = 0; made < length;) {
-    a = createHmac(hash, key).update(a).digest();
-    const part = createHmac(hash, key).update(a).update(seed).digest();
+    a = hmac(hash, secret, a);
+    const part = hmac(hash, secret, Buffer.concat([a, seed]));
     parts.push(part);
     made += part.length;
   }

@@ -32,7 +32,11 @@ export type Call = {
   data: Buffer[];
   /** The alert with which the client has ended the connection. */
   ended?: AlertName;
+  /** The last one, if this call has read it, or the call before. */
+  hello?: HelloMessage;
 };
+
+export type HelloMessage = { hello: ClientHello; message: HandshakeMessage };
 
 /** A handshake has about ten, and a hundred when the client cuts its certificates very small. */
 const MAX_HANDSHAKE_RECORDS = 256;
@@ -48,8 +52,7 @@ export function receive(call: Call, bytes: Buffer): HandshakeStep {
 export function decide(call: Call, decision: TlsDecision): HandshakeStep {
   const { connection, context } = call;
   assert(connection.stage === `${decision.kind}-decision`, `there is no ${decision.kind} offered`);
-  const message = lastMessage(connection);
-  const hello = parseClientHello(message.body);
+  const { hello, message } = (call.hello ??= helloIn(lastMessage(connection)));
   return goOn(call, handshakeOf(connection).decide(context, connection, decision, hello, message));
 }
 
@@ -194,7 +197,12 @@ function takeMessage(connection: Connection): Buffer | undefined {
   return handshake.subarray(0, end);
 }
 
-function receiveMessage({ connection, context }: Call, bytes: Buffer): HandshakeStep {
+function helloIn(message: HandshakeMessage): HelloMessage {
+  return { hello: parseClientHello(message.body), message };
+}
+
+function receiveMessage(call: Call, bytes: Buffer): HandshakeStep {
+  const { connection, context } = call;
   const before = connection.transcript;
   if (before) connection.transcript = Buffer.concat([before, bytes]);
   const message = messageOf(bytes, before);
@@ -202,7 +210,7 @@ function receiveMessage({ connection, context }: Call, bytes: Buffer): Handshake
   if (connection.stage === 'open') return receiveOnOpen(connection, context, message);
   if (message.type !== messageTypes.clientHello)
     return handshakeOf(connection).receive(context, connection, message);
-  const hello = parseClientHello(message.body);
+  const { hello } = (call.hello = helloIn(message));
   return handshakeFor(connection, context, hello).begin(context, connection, hello, message);
 }
 

@@ -38,6 +38,7 @@ const MAX_SEQUENCE = 2 ** 24;
 
 const HEADER_BYTES = 5;
 const TAG_BYTES = 16;
+const NONCE_BYTES = 12;
 
 /** The first record of `bytes` and what follows it. Undefined: it has not arrived whole. */
 export function takeRecord(
@@ -103,7 +104,7 @@ export function protect(
 /** What the record says, if it comes from who has the keys; else a bad_record_mac. */
 export function unprotect(keys: RecordKeys, record: TlsRecord): Plaintext {
   const suite = cipherSuite(keys.suite);
-  const explicitBytes = 12 - suite.ivBytes;
+  const explicitBytes = NONCE_BYTES - suite.ivBytes;
   if (suite.version === '1.3' && record.type !== contentTypes.applicationData)
     throw new TlsAlert('unexpected_message', `an unprotected record of type ${record.type}`);
   const { fragment } = record;
@@ -148,16 +149,17 @@ export function unprotect(keys: RecordKeys, record: TlsRecord): Plaintext {
 function innerPlaintext(bytes: Buffer): Plaintext {
   if (bytes.length > MAX_PLAINTEXT_BYTES + 1)
     throw new TlsAlert('record_overflow', `a record with ${bytes.length} bytes inside`);
-  const end = bytes.findLastIndex((byte) => byte !== 0);
-  if (end === -1) throw new TlsAlert('unexpected_message', 'a record has no type inside');
+  let end = bytes.length - 1;
+  while (end >= 0 && bytes[end] === 0) end--;
+  if (end < 0) throw new TlsAlert('unexpected_message', 'a record has no type inside');
   return { type: bytes.readUInt8(end), content: bytes.subarray(0, end) };
 }
 
 /** TLS 1.2 GCM: salt, then the sequence number in the open. All others: the IV XOR the sequence number. */
 function writeNonce(suite: CipherSuite, iv: Buffer, sequence: number): Buffer {
-  const nonce = Buffer.alloc(12);
+  const nonce = Buffer.allocUnsafe(NONCE_BYTES).fill(0);
   nonce.writeUIntBE(sequence, 6, 6);
-  for (const [index, byte] of iv.entries()) nonce[index] = (nonce[index] ?? 0) ^ byte;
+  for (let i = 0; i < iv.length; i++) nonce[i] = (nonce[i] ?? 0) ^ (iv[i] ?? 0);
   return nonce;
 }
 

@@ -7,7 +7,7 @@ import { type Connection, freeze, newConnection, thaw } from './connection.ts';
 import type { TlsConnection, TlsEngine, TlsMoment, TlsProgress } from './engine.ts';
 import { createFlight } from './flight.ts';
 import { type HandshakeStep, createRandomSource } from './handshake.ts';
-import { type Call, decide, handshakeOf, receive } from './receive.ts';
+import { type Call, type HelloMessage, decide, handshakeOf, receive } from './receive.ts';
 import type { ObserveRecord } from './records.ts';
 import type { TlsSettings } from './settings.ts';
 import { TlsAlert } from './wire.ts';
@@ -26,7 +26,8 @@ export function createPortableEngine(
     const flight = createFlight(connection, observe);
     const random = createRandomSource(moment.random);
     const context = { settings: settings(), moment, random, flight };
-    return { connection, context, flight, data: [] };
+    const hello = undecided.get(frozen);
+    return { connection, context, flight, data: [], ...(hello && { hello }) };
   }
 
   /** For what needs an open connection; that there is one is the caller's affair. */
@@ -86,6 +87,13 @@ const NOTHING = Buffer.alloc(0);
 /** For calls that need neither time nor chance. */
 const NO_MOMENT: TlsMoment = { nowMs: 0, random: NOTHING };
 
+/**
+ * The ClientHello of what waits for a decision. Where the decision is made in this process and at once,
+ * as it nearly always is, nobody has to read it again, nor to open its ticket: a fifteenth of a
+ * resumption. Any other process finds both in the transcript.
+ */
+const undecided = new WeakMap<TlsConnection, HelloMessage>();
+
 /** Carries out one call; what it throws is how the connection ends. */
 function carryOut(call: Call, work: (call: Call) => HandshakeStep): TlsProgress {
   const { connection, flight } = call;
@@ -95,7 +103,9 @@ function carryOut(call: Call, work: (call: Call) => HandshakeStep): TlsProgress 
     if (step.kind === 'offers-session' || step.kind === 'offers-ticket') {
       // It asked again before it could have seen our HelloRetryRequest.
       if (!flight.isEmpty()) throw new TlsAlert('unexpected_message', 'a ClientHello too early');
-      return { ...step, connection: freeze(connection) };
+      const frozen = freeze(connection);
+      if (call.hello) undecided.set(frozen, call.hello);
+      return { ...step, connection: frozen };
     }
   } catch (error) {
     return failed(call, error);

@@ -9,11 +9,11 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHmac,
   createSecretKey,
   hkdfSync,
   type KeyObject,
 } from 'node:crypto';
+import { hmac } from './hmac.ts';
 import type { TicketBox } from './settings.ts';
 
 const FORMAT = 1;
@@ -23,7 +23,7 @@ const TAG_BYTES = 16;
 const HEADER_BYTES = 1 + EPOCH_BYTES + NONCE_BYTES;
 const KEY_BYTES = 32;
 
-type Keys = { seal: KeyObject; nonce: KeyObject };
+type Keys = { seal: KeyObject; nonce: Buffer };
 
 /** `rotateEveryMs`: at least the lifetime of what is sealed, or it can no longer be opened at its end. */
 export function createTicketBox(clusterKey: Buffer, rotateEveryMs: number): TicketBox {
@@ -40,7 +40,7 @@ export function createTicketBox(clusterKey: Buffer, rotateEveryMs: number): Tick
     );
     const made: Keys = {
       seal: createSecretKey(derived.subarray(0, KEY_BYTES)),
-      nonce: createSecretKey(derived.subarray(KEY_BYTES)),
+      nonce: derived.subarray(KEY_BYTES),
     };
     keys.set(epoch, made);
     for (const old of keys.keys()) if (Math.abs(old - epoch) > 2) keys.delete(old);
@@ -54,10 +54,7 @@ export function createTicketBox(clusterKey: Buffer, rotateEveryMs: number): Tick
       header.writeUInt8(FORMAT, 0);
       header.writeUIntBE(epoch, 1, EPOCH_BYTES);
       const held = keysOf(epoch);
-      createHmac('sha256', held.nonce)
-        .update(content)
-        .digest()
-        .copy(header, 1 + EPOCH_BYTES);
+      hmac('sha256', held.nonce, content).copy(header, 1 + EPOCH_BYTES);
       const nonce = header.subarray(1 + EPOCH_BYTES);
       const cipher = createCipheriv('aes-256-gcm', held.seal, nonce, {
         authTagLength: TAG_BYTES,

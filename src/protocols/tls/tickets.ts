@@ -50,6 +50,23 @@ export function sealTicket(
  * handshake. The client has proven that it knows the ticket's secret; if it does not, the connection ends.
  */
 export function findTicket(
+  context: HandshakeContext,
+  terms: TlsTerms,
+  hello: ClientHello,
+  message: HandshakeMessage,
+  suite: CipherSuite,
+): OfferedTicket | undefined {
+  const before = found.get(hello);
+  if (before) return before;
+  const offered = lookForTicket(context, terms, hello, message, suite);
+  if (offered) found.set(hello, offered);
+  return offered;
+}
+
+/** It is asked for before the decision about it and after: the second time it is open already. */
+const found = new WeakMap<ClientHello, OfferedTicket>();
+
+function lookForTicket(
   { settings, moment }: HandshakeContext,
   terms: TlsTerms,
   hello: ClientHello,

@@ -24,15 +24,20 @@ export type Reader = ReturnType<typeof createReader>;
 export function createReader(bytes: Buffer, what: string) {
   let offset = 0;
 
-  function take(length: number): Buffer {
-    const end = offset + length;
-    if (end > bytes.length) throw new TlsAlert('decode_error', `${what} ends too early`);
-    const taken = bytes.subarray(offset, end);
-    offset = end;
-    return taken;
+  /** Where the next `length` bytes begin. */
+  function pass(length: number): number {
+    const start = offset;
+    if (start + length > bytes.length) throw new TlsAlert('decode_error', `${what} ends too early`);
+    offset = start + length;
+    return start;
   }
 
-  const number = (width: 1 | 2 | 3 | 4) => take(width).readUIntBE(0, width);
+  function take(length: number): Buffer {
+    const start = pass(length);
+    return bytes.subarray(start, offset);
+  }
+
+  const number = (width: 1 | 2 | 3 | 4) => bytes.readUIntBE(pass(width), width);
 
   function vector(width: 1 | 2 | 3, { min = 0, max }: Bounds = {}): Buffer {
     const length = number(width);
@@ -61,9 +66,9 @@ export function createReader(bytes: Buffer, what: string) {
 
 /** The 16-bit numbers that fill `bytes`: cipher suites, groups, signature algorithms. */
 export function readUint16List(bytes: Buffer, what: string): number[] {
-  const reader = createReader(bytes, what);
+  if (bytes.length % 2 !== 0) throw new TlsAlert('decode_error', `${what} ends too early`);
   const list: number[] = [];
-  while (!reader.isAtEnd()) list.push(reader.uint16());
+  for (let offset = 0; offset < bytes.length; offset += 2) list.push(bytes.readUInt16BE(offset));
   return list;
 }
 
@@ -84,6 +89,7 @@ function unsigned(value: number, width: number): Buffer {
 }
 
 function prefixed(width: number, parts: readonly Buffer[]): Buffer {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  let length = 0;
+  for (const part of parts) length += part.length;
   return Buffer.concat([unsigned(length, width), ...parts], width + length);
 }

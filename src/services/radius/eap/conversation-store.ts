@@ -68,6 +68,8 @@ export function createConversationStore(options: {
   const own = createOwnMemory(clock);
   let recoveredAtMs = -Infinity;
   options.onStateRecovered(() => {
+    // Its connection is back first; what is written now would still go to this node's own memory.
+    if (isStateAway()) return;
     recoveredAtMs = clock.monotonicMs();
     void writeBack();
   });

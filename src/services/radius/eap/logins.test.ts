@@ -51,7 +51,7 @@ type NodeOptions = {
   isStateAway?: () => boolean;
   onStateRecovered?: (listener: () => void) => void;
   sendCopy?: (id: string, round: number, sealed: Buffer) => Promise<void>;
-  forward?: (owner: number) => Forwarded;
+  forward?: (owner: number) => Forwarded | Promise<Forwarded>;
   methods?: readonly EapMethod[];
 };
 
@@ -326,6 +326,7 @@ describe('while the shared state is away', () => {
   /** A node that had the shared state until now, and has an empty memory of its own instead. */
   function outage(options: NodeOptions = {}) {
     let isAway = false;
+    /** Called for the connection as well, which is back before the state is. */
     let recovered = () => {};
     const own = createMemoryState({ clock: runtime.clock });
     const at = () => (isAway ? own : memory);
@@ -346,6 +347,7 @@ describe('while the shared state is away', () => {
       node,
       begin: () => void (isAway = true),
       end() {
+        recovered();
         isAway = false;
         recovered();
       },
@@ -373,6 +375,19 @@ describe('while the shared state is away', () => {
     const third = packetOf(reply(proof.step, second.peerMemory));
     expect((await settled(heir.node, third, 'accept')).step.kind).toBe('success');
     expect((await settled(heir.node, third, 'x')).sent).toBe('accept');
+  });
+
+  test('and does not wait for it until the router has lost patience', async () => {
+    const heir = outage({ forward: () => new Promise<never>(() => undefined) });
+    heir.begin();
+    const owner = outage({
+      sendCopy: (...copy) => Promise.resolve(heir.node.keepCopy(...copy)),
+    });
+    owner.begin();
+    const second = reply((await settled(owner.node, packetOf(firstTurn), 'c')).step, undefined);
+    const taking = settled(heir.node, packetOf(second), 'proof');
+    await runtime.scheduler.run(500);
+    expect((await taking).step.kind).toBe('challenge');
   });
 
   test('and not while the owner answers', async () => {

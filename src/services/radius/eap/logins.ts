@@ -150,6 +150,11 @@ const MAX_GIVEN = 8;
 const MAX_AGE_MS = 600_000;
 /** A method asks for a session, the owner of a ticket and a password; then it knows. */
 const MAX_NEEDS = 8;
+/**
+ * For the owner of a round that is copied here: long enough for a lost datagram. The router waits 2 s in all,
+ * and a rejection takes one of them on purpose.
+ */
+const PATIENCE_WITH_COPY_MS = 400;
 /** Together the random part of the State: the conversation's name, and the round's. */
 const ID_BYTES = 8;
 const TOKEN_BYTES = STATE_RANDOM_BYTES - ID_BYTES;
@@ -209,7 +214,8 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
       return (mine && (await takeFrom(mine, { id, token, eap, packet, source }))) ?? unknown(eap);
     }
     // Perhaps the shared state lost this round in a failover, or its owner could not reach it.
-    const forwarded = await owners.forward(owner, packet, source);
+    const kept = kind === 'local-only' ? undefined : await conversations.findOwn(id);
+    const forwarded = await askOwner(owner, packet, source, kept?.record.token === token);
     if (forwarded.kind === 'silent') return { kind: 'discard' };
     if (forwarded.kind === 'answer') return { kind: 'forwarded', answer: forwarded.answer };
     if (kind === 'local-only') return unknown(eap);
@@ -218,6 +224,25 @@ export function createEapLogins(options: EapLoginsOptions): EapLogins {
     const taken = copy && (await takeFrom(copy, { id, token, eap, packet, source }));
     // Or elsewhere: the router asks its other servers, and one of them may even reach the owner.
     return taken ?? (forwarded.reason === 'timeout' ? { kind: 'away' } : unknown(eap));
+  }
+
+  async function askOwner(
+    owner: number,
+    packet: Packet,
+    source: EapSource,
+    hasCopy: boolean,
+  ): Promise<Forwarded> {
+    const answered = owners.forward(owner, packet, source);
+    if (!hasCopy) return answered;
+    const { promise: isLate, resolve } = Promise.withResolvers<Forwarded>();
+    const timer = runtime.clock.after(PATIENCE_WITH_COPY_MS, () =>
+      resolve({ kind: 'unreachable', reason: 'timeout' }),
+    );
+    try {
+      return await Promise.race([answered, isLate]);
+    } finally {
+      timer[Symbol.dispose]();
+    }
   }
 
   /** Undefined: this record does not know the round that the token names. */

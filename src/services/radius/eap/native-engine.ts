@@ -25,6 +25,7 @@ import type { TlsSettings } from '../../../protocols/tls/settings.ts';
 import { toPem } from '../../../protocols/x509/pem.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Random } from '../../../runtime/random.ts';
+import { nameOnly } from './native-authority-names.ts';
 import { checkClientCertificate } from './native-client-certificate.ts';
 import { readHelloRandom } from './native-hello-random.ts';
 
@@ -379,7 +380,7 @@ function createContext(settings: TlsSettings, minVersion: '1.0' | '1.1' | '1.2')
     cert: identities.map(({ chain }) => chain.map((der) => toPem(der, 'CERTIFICATE')).join('')),
     key: identities.map(({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' })),
     // Their names tell the client which certificate to show. What it shows is checked elsewhere.
-    ca: (clientTrust?.anchors ?? []).map(({ der }) => toPem(der, 'CERTIFICATE')),
+    ca: (clientTrust?.anchors ?? []).map((anchor) => toPem(nameOnly(anchor), 'CERTIFICATE')),
     minVersion: PROTOCOL[minVersion],
     maxVersion: PROTOCOL[maxVersion],
     ciphers: minVersion === '1.2' ? DEFAULT_CIPHERS : `${DEFAULT_CIPHERS}:@SECLEVEL=0`,
