@@ -158,6 +158,16 @@ describe('tickets', () => {
     expect(await decide(false)).toBeGreaterThan(500); // with our certificate
   });
 
+  test('are decided on alike in the process that opened them and in another', async () => {
+    const { session } = await login(peap, ticket);
+    const offered = expectKind(await offer(await helloOf({ session })), 'offers-ticket');
+    const decision = { kind: 'ticket', mayResume: true } as const;
+    const once = moment();
+    const here = await engineWith().decide(offered.connection, decision, once);
+    const there = await engineWith().decide(stored(offered.connection), decision, once);
+    expect(here).toEqual(there);
+  });
+
   test('resume, and the facts have the ticket', async () => {
     const { session } = await login(peap, ticket);
     const again = await login(peap, ticket, { session });

@@ -83,10 +83,35 @@ describe('somebody who logs in again', () => {
   const low = authority('Low', middle);
   const chainOf = (leaf: Issued) => [leaf, low, middle, root].map((one) => one.certificate.der);
 
-  test('costs one signature, that of the leaf', () => {
+  test('costs one signature with another certificate of the same authority, and none with the same', () => {
     const trust = trusting([root]);
-    expect(effort(chainOf(client(low)), trust)).toMatchObject({ problem: 'valid', checked: 3 });
-    expect(effort(chainOf(client(low)), trust)).toMatchObject({ problem: 'valid', checked: 1 });
+    const [one, other] = [chainOf(client(low)), chainOf(client(low))];
+    expect(effort(one, trust)).toMatchObject({ problem: 'valid', checked: 3 });
+    expect(effort(other, trust)).toMatchObject({ problem: 'valid', checked: 1 });
+    expect(effort(one, trust)).toMatchObject({ problem: 'valid', checked: 0 });
+  });
+
+  test('is looked at all the same: what was proven may have expired or been revoked', () => {
+    const leaf = client(low);
+    const trust = trusting([root]);
+    expect(effort(chainOf(leaf), trust).problem).toBe('valid');
+    const later = validatePath(chainOf(leaf), trust, {
+      nowMs: NOW_MS + 400 * DAY_MS,
+      usage: 'client',
+    });
+    expect(later).toMatchObject({ kind: 'invalid', problem: 'expired' });
+    expect(validatePath(chainOf(leaf), trust, { nowMs: NOW_MS, usage: 'server' }).kind).toBe(
+      'invalid',
+    );
+  });
+
+  test('with one byte changed is somebody else, whose signature is wrong', () => {
+    const trust = trusting([root]);
+    const [leaf, ...above] = chainOf(client(low));
+    effort([leaf ?? Buffer.alloc(0), ...above], trust);
+    const changed = Buffer.from(leaf ?? Buffer.alloc(0));
+    changed.writeUInt8(changed.readUInt8(changed.length - 3) ^ 1, changed.length - 3);
+    expect(effort([changed, ...above], trust)).toMatchObject({ wrong: 1 });
   });
 
   test('costs no more with revocation lists, whose signatures are remembered too', () => {

@@ -21,13 +21,12 @@ export function createSignatureChecks(leaf: Certificate, index: TrustIndex): Sig
   const maxWrong = Math.max(MAX_WRONG, index.named(leaf.issuer.key).length);
   const wrong = new Set<string>();
   let checked = 0;
-  let keyOfLeaf: Buffer | undefined;
 
   const isLeafSignedBy = ({ publicKey, publicKeyDer }: Certificate): boolean => {
-    if (keyOfLeaf?.equals(publicKeyDer) === true) return true;
+    if (index.isProvenLeaf(leaf, publicKeyDer)) return true;
     checked += 1;
     const isGenuine = publicKey !== undefined && verifySignature(leaf, publicKey);
-    if (isGenuine) keyOfLeaf = publicKeyDer;
+    if (isGenuine) index.rememberLeaf(leaf, publicKeyDer);
     return isGenuine;
   };
 

@@ -1,5 +1,6 @@
 // Whom an operator trusts, and an index over it that makes each validation short. The index also
-// remembers which authorities have been proven, so that only the leaf is verified at every login.
+// remembers what has been proven: authorities, and the certificates of devices that come back. Whether
+// they are still valid, and not revoked, is looked at every time.
 
 import type { Certificate } from './certificate.ts';
 import { hashOfName } from './name.ts';
@@ -42,12 +43,17 @@ export type TrustIndex = {
    * proven, but what changes with time is not looked at.
    */
   waysToAnchor(own: Certificate): readonly Path[];
+  /** A leaf whose signature was found to be by this key. */
+  isProvenLeaf(leaf: Certificate, issuerKeyDer: Buffer): boolean;
+  rememberLeaf(leaf: Certificate, issuerKeyDer: Buffer): void;
   /** As crlProblem, remembered. */
   crlProblem(crl: Crl, issuer: Certificate): string | undefined;
 };
 
 /** Bounds what is remembered; when it is full, all is forgotten and learnt again. */
 const MAX_REMEMBERED = 1024;
+/** Devices that come back without a ticket: 64 µs of a login, and some 4 KB each. */
+const MAX_LEAVES = 4096;
 
 const indexes = new WeakMap<ClientTrust, TrustIndex>();
 
@@ -68,6 +74,7 @@ function createIndex({ anchors, intermediates, crls }: ClientTrust): TrustIndex 
   const byIssuer = Map.groupBy(newestFirst, ({ issuer }) => issuer.key);
   const byIssuerHash = Map.groupBy(newestFirst, ({ issuer }) => hashOfName(issuer));
   const proven = new Map<string, Certificate>();
+  const leaves = new Map<string, { leaf: Certificate; issuerKeyDer: Buffer }>();
   const crlProblems = new Map<Crl, Map<string, string | undefined>>();
   const ways = new Map<string, readonly Path[]>();
   const pairOf = (authority: Certificate, issuer: Certificate) =>
@@ -78,7 +85,8 @@ function createIndex({ anchors, intermediates, crls }: ClientTrust): TrustIndex 
     named: (nameKey) => bySubject.get(nameKey) ?? [],
     crlsOf: (nameKey) => byIssuer.get(nameKey) ?? [],
     crlsOfHash: (nameHash) => byIssuerHash.get(nameHash) ?? [],
-    known: (fingerprint) => own.get(fingerprint) ?? proven.get(fingerprint),
+    known: (fingerprint) =>
+      own.get(fingerprint) ?? proven.get(fingerprint) ?? leaves.get(fingerprint)?.leaf,
 
     isIssuedBy(authority, issuer) {
       const pair = pairOf(authority, issuer);
@@ -92,6 +100,14 @@ function createIndex({ anchors, intermediates, crls }: ClientTrust): TrustIndex 
     },
 
     isProven: (authority, issuer) => proven.has(pairOf(authority, issuer)),
+
+    isProvenLeaf: ({ fingerprint }, issuerKeyDer) =>
+      leaves.get(fingerprint)?.issuerKeyDer.equals(issuerKeyDer) === true,
+
+    rememberLeaf(leaf, issuerKeyDer) {
+      if (leaves.size >= MAX_LEAVES) leaves.clear();
+      leaves.set(leaf.fingerprint, { leaf, issuerKeyDer });
+    },
 
     waysToAnchor(own) {
       const { fingerprint } = own;
