@@ -87,6 +87,7 @@ test('an old client says less, and may say that it renegotiates by a cipher suit
 });
 
 const groups = [extensionTypes.supportedGroups, list16(0x1d)] as const;
+const seventeen = Array.from({ length: 17 }, (_, i) => 0x1000 + i);
 
 test.each<[string, Extensions, string]>([
   ['an extension twice', [groups, groups], 'illegal_parameter'],
@@ -94,6 +95,14 @@ test.each<[string, Extensions, string]>([
   [
     'a share of a group that it has not',
     [groups, [extensionTypes.keyShare, vector16(share(0x17))]],
+    'illegal_parameter',
+  ],
+  [
+    'more shares than anybody has groups',
+    [
+      [extensionTypes.supportedGroups, list16(...seventeen)],
+      [extensionTypes.keyShare, vector16(...seventeen.map(share))],
+    ],
     'illegal_parameter',
   ],
   [

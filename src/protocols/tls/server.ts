@@ -119,16 +119,15 @@ function outcome(call: Call): TlsProgress {
   const { facts } = connection;
   if (ended) {
     close(connection);
-    // What it said before it left still counts; that it has left, the next call tells.
-    if (data.length === 0)
-      return {
-        kind: 'failed',
-        connection: freeze(connection),
-        output,
-        alert: ended,
-        from: 'client',
-        detail: 'the client ended the connection',
-      };
+    // What it said before it left does not count: nobody is there any more to hear an answer.
+    return {
+      kind: 'failed',
+      connection: freeze(connection),
+      output,
+      alert: ended,
+      from: 'client',
+      detail: 'the client ended the connection',
+    };
   }
   if (!facts) return { kind: 'handshaking', connection: freeze(connection), output };
   return { kind: 'open', connection: freeze(connection), output, data: Buffer.concat(data), facts };
