@@ -1,5 +1,6 @@
 // Under `up` there is EAP over TLS also where nobody has configured a certificate: one of a private
-// authority, in the data directory.
+// authority, in the data directory. Not where other nodes share the state: they would have another one,
+// or none, and a login that meets both would fail.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,11 +12,11 @@ const RENEWAL_EVERY_MS = 24 * 3_600_000;
 
 /** The configuration with what was made, or is there from an earlier start. */
 export async function withOwnCertificates(
-  { data, radius }: Config,
+  { data, radius, state }: Config,
   runtime: Runtime,
   opened: AsyncDisposableStack,
 ): Promise<Config['radius']> {
-  if (radius.eap.certificateFile !== undefined) return radius;
+  if (radius.eap.certificateFile !== undefined || state.url !== 'memory') return radius;
   const directory = directoryIn(data);
   const made = await ensureServerCertificate(directory, runtime);
   opened.use(

@@ -154,6 +154,17 @@ describe('a conversation', () => {
     );
   });
 
+  test('a Nak is understood by a node that does not offer what was refused', async () => {
+    const first = startConversation(eapIdentity('alice', 4), { offered: all, ...circumstances });
+    if (first.kind !== 'challenge') throw new Error(first.kind);
+    const nak = encodeEapResponse(5, EapType.Nak, Buffer.of(EapType.Md5Challenge));
+    const outcome = await continueConversation(first.state, nak, {
+      offered: [eapMd5],
+      ...circumstances,
+    });
+    expect(describeOutcome(outcome)).toBe('request 6 type 4');
+  });
+
   test('an EAP-Start is asked for its identity', async () => {
     expect(
       (await converse(peer([EapType.Md5Challenge]), [eapMd5], Buffer.alloc(0))).transcript.slice(

@@ -101,16 +101,15 @@ export async function continueConversation(
     return afterIdentity(response, input);
   }
 
-  const method = input.offered.find(({ type }) => type === state.type);
-  // The method was withdrawn in the middle: there is nothing to go on with.
-  if (method === undefined) return failure(response, 'no-common-method');
-
   if (response.type === EapType.Nak && !state.hasBegun) {
     const wanted = methodAfterNak(response, input.offered, state.tried);
     if (wanted === undefined) return failure(response, 'no-common-method');
     return startMethod(wanted, response, state.identity, state.tried, input);
   }
-  if (response.type !== method.type) return discard('unexpected-type');
+  if (response.type !== state.type) return discard('unexpected-type');
+  const method = input.offered.find(({ type }) => type === state.type);
+  // It was withdrawn in the middle, or another node offers what we do not: nobody here can go on with it.
+  if (method === undefined) return failure(response, 'no-common-method');
 
   const nextIdentifier = following(response.identifier);
   const step = await method.step(state.state, {
