@@ -180,7 +180,7 @@ export async function startEapCluster(
 }
 
 /** For several retransmissions, which come 3, 6 and 12 s after one another. */
-const LOGIN_WITHIN_S = 25;
+const LOGIN_WITHIN_S = 40;
 const SHOWN_LINES = 25;
 
 function writeCertificates(at: (name: string) => string): void {
@@ -237,12 +237,18 @@ export async function countPackets({ cluster, logIn }: EapCluster): Promise<Map<
   return counts;
 }
 
-export type Meeting = { come(): Promise<void>; isOver(): boolean };
+export type Meeting = {
+  /** Resolves for all when the last one has come. */
+  come(): Promise<void>;
+  /** For who will not come any more. */
+  leave(): void;
+  isOver(): boolean;
+};
 
-/** A login that does not come as far as the others must not stop them. */
-const MEETING_MS = 2_500;
+/** Retransmissions of what is held meanwhile do not count (packet-spreader.ts). */
+const MEETING_MS = 10_000;
 
-/** Resolves for all when the last one has come, or when it takes too long; `act` is called in that moment. */
+/** `act` is called when all have come, or when it takes too long. */
 export function createMeeting(expected: number, act: () => void): Meeting {
   const { promise, resolve } = Promise.withResolvers<void>();
   let missing = expected;
@@ -254,12 +260,16 @@ export function createMeeting(expected: number, act: () => void): Meeting {
     act();
     resolve();
   };
+  const leave = () => {
+    missing--;
+    if (missing === 0) end();
+  };
   const timer = setTimeout(end, MEETING_MS);
   return {
     isOver: () => isOver,
+    leave,
     come() {
-      missing--;
-      if (missing === 0) end();
+      leave();
       return promise;
     },
   };

@@ -13,7 +13,9 @@ import type { SpreadNode, SpreaderHooks } from './packet-spreader.ts';
 
 type Death = 'has just answered' | 'has just received';
 type Case = { login: EapLogin; packet: number };
-type Run = Case & EapLoginRun;
+/** `isAnswerLost`: the node had an answer before it died. */
+type Fate = { hasMet: boolean; isAnswerLost: boolean };
+type Run = Case & EapLoginRun & Fate;
 
 const IS_FULL = process.env['EVERGATE_EAP_RUNS'] === 'full';
 /** Of these every packet in any case. */
@@ -86,10 +88,11 @@ async function logInWhileDying(
   });
   const runs = await Promise.all(
     cases.map(async ({ login, packet }) => {
-      const hooks = hooksFor(packet, death, victim, chance.fork(), meeting);
+      const fate: Fate = { hasMet: false, isAnswerLost: false };
+      const hooks = hooksFor(packet, death, victim, chance.fork(), meeting, fate);
       const run = await eap.logIn(login, hooks);
-      void meeting.come(); // if it did not come that far
-      return { login, packet, ...run };
+      if (!fate.hasMet) meeting.leave();
+      return { login, packet, ...run, ...fate };
     }),
   );
   await restarting;
@@ -103,10 +106,16 @@ function hooksFor(
   victim: SpreadNode,
   chance: Chance,
   meeting: Meeting,
+  fate: Fate,
 ): SpreaderHooks {
   const { nodes } = eap.cluster;
   const others = nodes.filter((node) => node !== victim);
   const isIt = (number: number, node: SpreadNode) => number === about && node === victim;
+  const meet = async () => {
+    if (meeting.isOver()) return;
+    fate.hasMet = true;
+    await meeting.come();
+  };
   const route: SpreaderHooks['route'] = ({ number, attempt }) => {
     if (number === about && attempt === 1 && !meeting.isOver()) return [{ node: victim }];
     return [{ node: chance.pick(number < about && !meeting.isOver() ? nodes : others) }];
@@ -115,7 +124,7 @@ function hooksFor(
     return {
       route,
       async onAnswer(number, node): Promise<'pass'> {
-        if (isIt(number, node)) await meeting.come();
+        if (isIt(number, node)) await meet();
         return 'pass';
       },
     };
@@ -123,18 +132,23 @@ function hooksFor(
   return {
     route,
     async beforeForward({ number }, node) {
-      if (isIt(number, node)) await meeting.come();
+      if (isIt(number, node)) await meet();
     },
-    onAnswer: (number, node) => (isIt(number, node) ? 'drop' : 'pass'),
+    onAnswer(number, node) {
+      if (!isIt(number, node)) return 'pass';
+      fate.isAnswerLost = true;
+      return 'drop';
+    },
   };
 }
 
-function problemsOf({ login, packet, problems, retransmissions }: Run): string[] {
+function problemsOf({ login, packet, problems, retransmissions, hasMet }: Run): string[] {
   const isTooMuch =
     retransmissions.length > 1 || retransmissions.some(({ number }) => number !== packet);
-  if (problems.length === 0 && !isTooMuch) return [];
+  if (problems.length === 0 && !isTooMuch && hasMet) return [];
   const repeated = retransmissions.map(({ number }) => number).join(' ');
-  return [`${login.name}, packet ${packet}; retransmitted: ${repeated}`, ...problems];
+  const what = hasMet ? '' : ', which came too late';
+  return [`${login.name}, packet ${packet}${what}; retransmitted: ${repeated}`, ...problems];
 }
 
 function totalsOf(death: Death, runs: readonly Run[]) {
@@ -143,6 +157,7 @@ function totalsOf(death: Death, runs: readonly Run[]) {
     login: name,
     runs: some.length,
     failures: some.filter((run) => problemsOf(run).length > 0).length,
+    lostAnswers: some.filter(({ isAnswerLost }) => isAnswerLost).length,
     retransmissions: some.reduce((sum, { retransmissions }) => sum + retransmissions.length, 0),
   }));
 }

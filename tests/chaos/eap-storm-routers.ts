@@ -43,7 +43,7 @@ export type VirtualRouter = AsyncDisposable & {
 
 /** As hostapd and most switches have it, or shorter. */
 const ANSWER_MS = 2_000;
-export const MAX_RETRANSMISSIONS = 2;
+const MAX_RETRANSMISSIONS = 2;
 const IDENTIFIERS = 256;
 const CODES: Readonly<Record<number, string>> = {
   [PacketCode.AccessAccept]: 'accept',

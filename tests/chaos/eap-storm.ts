@@ -48,6 +48,7 @@ const KINDS: readonly Kind[] = [
 export type StormLogin = Effort & {
   readonly kind: string;
   readonly isPasswordRight: boolean;
+  wasRejected: boolean;
   wasResumed: boolean;
   /** Why it did not end as it should. */
   problem?: string;
@@ -172,6 +173,7 @@ export async function startStorm(options: {
     const login: StormLogin = {
       kind: device.kind.name,
       isPasswordRight: device.kind.method === 'tls' || !chance.happens(WRONG_PASSWORDS),
+      wasRejected: false,
       wasResumed: false,
       retransmissions: [],
       transcript: [`${device.subscriber.username}, ${router.ways}`],
@@ -217,6 +219,7 @@ export async function startStorm(options: {
     const outcome = await tryEapLogin(router.carrying(login), 0, { device, identity, place });
     const problem = login.isPasswordRight ? whyNotIn(outcome) : whyNotRefused(outcome);
     if (problem !== undefined) login.problem = problem;
+    login.wasRejected = outcome.kind === 'rejected';
     login.wasResumed = tls?.facts()?.isResumed === true;
     if (outcome.kind === 'accepted') owned.session = tls?.session() ?? owned.session;
   }
@@ -296,8 +299,12 @@ function whyNotIn(outcome: EapLoginOutcome): string | undefined {
   return describe(outcome);
 }
 
+/**
+ * A rejection waits a second on purpose. When its node and the shared state die in that second nobody is left
+ * who knows of it, and who has a wrong password loses nothing by silence.
+ */
 function whyNotRefused(outcome: EapLoginOutcome): string | undefined {
-  if (outcome.kind === 'rejected') return undefined;
+  if (outcome.kind === 'rejected' || outcome.kind === 'silence') return undefined;
   return outcome.kind === 'accepted' ? 'a wrong password was accepted' : describe(outcome);
 }
 
@@ -327,11 +334,14 @@ export function summarizeStorm(logins: readonly StormLogin[]): string {
       some.filter(({ retransmissions }) => retransmissions.some((count) => count > 0)).length,
       some.filter(({ problem }) => problem !== undefined).length,
     ]);
+  const wrong = logins.filter(({ isPasswordRight }) => !isPasswordRight);
+  const rejected = wrong.filter(({ wasRejected }) => wasRejected).length;
   const packets = logins.flatMap(({ retransmissions }) => retransmissions);
   const needed = (count: number) => packets.filter((each) => each === count).length;
   return [
     row('', 'logins', 'resumed', 'wrong pw', 'repeated', 'failed'),
     ...rows.map((cells) => row(...cells)),
+    `wrong passwords: ${rejected} rejected, ${wrong.length - rejected} without an answer`,
     `packets: ${packets.length}; answered at once ${needed(0)}, after one retransmission ${needed(1)}, after two ${needed(2)}`,
   ].join('\n');
 }

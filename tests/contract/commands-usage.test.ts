@@ -46,7 +46,7 @@ describe('wrong usage exits with 2 and one line', () => {
       ['token', 'create', '--role', 'king'],
       'Allowed choices are owner, manager, support, read-only',
     ],
-    [['login', 'alice'], "--method pap needs a password"],
+    [['login', 'alice'], '--method pap needs a password'],
     [
       ['login', 'alice', 'x', '--method', 'smoke'],
       'Allowed choices are pap, chap, mschapv2, peap, ttls',

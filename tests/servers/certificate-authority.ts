@@ -15,7 +15,7 @@ export type Issued = {
   keyFile: string;
 };
 
-export type IssueOptions = {
+type IssueOptions = {
   commonName: string;
   usage: 'client' | 'server';
   /** As openssl writes them: `DNS:r1.example`, `IP:10.0.0.1`. */

@@ -33,7 +33,7 @@ export type FreeradiusOptions = {
   core?: number;
 };
 
-export type FreeradiusEapTls = {
+type FreeradiusEapTls = {
   certificateFile: string;
   keyFile: string;
   clientCaFile: string;

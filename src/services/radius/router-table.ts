@@ -28,7 +28,7 @@ export type RouterTable = {
 };
 
 /** Of a subjectAltName; addresses have 4 or 16 bytes. */
-export type CertificateNames = {
+type CertificateNames = {
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly Buffer[];
 };

@@ -3,7 +3,7 @@
 
 import { MAX_PACKET_BYTES, MIN_PACKET_BYTES } from '../../../protocols/radius/packet.ts';
 
-export type Frame =
+type Frame =
   | { kind: 'packet'; bytes: Buffer }
   /** The rest has not come yet. */
   | { kind: 'incomplete' }
