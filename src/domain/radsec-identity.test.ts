@@ -28,3 +28,10 @@ test.each([
 test('a name of more than 253 bytes is none', () => {
   expect(canonicalDnsName(`${'a.'.repeat(127)}b`)).toBeUndefined();
 });
+
+test.each(['10.0.0.1', 'router.1', '1'])(
+  '%s is no DNS name: an address counts only where a certificate says that it is one',
+  (name) => {
+    expect(canonicalDnsName(name)).toBeUndefined();
+  },
+);

@@ -266,6 +266,24 @@ describe('a conversation nobody knows is lost', () => {
     expect((await one.step(packetOf(second), source)).kind).toBe('lost');
   });
 
+  test('because it has gone on for ten minutes, however quick each answer is', async () => {
+    const second = await challengeAnswered();
+    const kinds: string[] = [];
+    for (let minute = 1; minute <= 10; minute++) {
+      await runtime.scheduler.run(60_001);
+      const step = await one.step(packetOf(second), source);
+      await keepWaiting(step);
+      kinds.push(step.kind);
+    }
+    expect(kinds.slice(0, 8)).toEqual(Array.from({ length: 8 }, () => 'challenge'));
+    expect(kinds.at(-1)).toBe('lost');
+  });
+
+  /** The round is settled by one more packet, so that the record lives on. */
+  async function keepWaiting(step: EapStep): Promise<void> {
+    if (step.kind === 'challenge') await step.settle(answerOf(step, 'again'));
+  }
+
   test('because what is stored cannot be opened', async () => {
     const second = await challengeAnswered();
     const key = `eap_session:${second.state?.toString('hex', 0, 8)}`;
