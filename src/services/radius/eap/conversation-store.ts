@@ -111,7 +111,10 @@ export function createConversationStore(options: {
     isStateAway,
     mayBeBehind: () => recoveredLessThan(BEHIND_MS),
     isStateInDoubt: () => recoveredLessThan(DOUBT_MS),
-    keepCopy: (id, round, sealed) => own.set(id, { round, sealed, isUnshared: true }),
+    keepCopy(id, round, sealed) {
+      // Where both have taken the same round, each keeps its own: a device goes on with either.
+      if (round > own.roundOf(id)) own.set(id, { round, sealed, isUnshared: true });
+    },
 
     async find(id) {
       const raw = await state.get(keyOf(id));
@@ -168,6 +171,7 @@ function createOwnMemory(clock: Clock) {
 
   return {
     get: (id: string) => entries.get(id)?.sealed,
+    roundOf: (id: string) => entries.get(id)?.round ?? -1,
     /** An older round than the one that is known changes nothing: copies may overtake each other. */
     set(id: string, entry: OwnEntry) {
       if (entry.round < (entries.get(id)?.round ?? 0)) return;

@@ -408,6 +408,24 @@ describe('while the shared state is away', () => {
     expect((await taking).step.kind).toBe('challenge');
   });
 
+  test('a copy does not take the place of the same round here: a device goes on with either', async () => {
+    const here = outage();
+    here.begin();
+    const second = reply((await settled(here.node, packetOf(firstTurn), 'c')).step, undefined);
+    const copies: Parameters<typeof here.node.keepCopy>[] = [];
+    const there = outage({ sendCopy: (...copy) => Promise.resolve(void copies.push(copy)) });
+    there.begin();
+    const packet = packetOf(second);
+    const proof = await settled(here.node, packet, 'proof');
+    const third = reply(proof.step, second.peerMemory);
+    // The other node has the round before, and takes the same answer of the device.
+    const before = await settled(there.node, packetOf(firstTurn), 'c');
+    await settled(there.node, packetOf(reply(before.step, undefined)), 'proof');
+    const id = String(third.state?.toString('hex', 0, 8));
+    for (const [, round, sealed] of copies) here.node.keepCopy(id, round, sealed);
+    expect((await settled(here.node, packetOf(third), 'accept')).step.kind).toBe('success');
+  });
+
   test('and not while the owner answers', async () => {
     const answerOfOwner: Forwarded = { kind: 'answer', answer: Buffer.from('of the owner') };
     const heir = outage({ forward: () => answerOfOwner });
