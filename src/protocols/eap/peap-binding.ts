@@ -2,7 +2,8 @@
 // that nobody sits between them. MS-PEAP §3.1.5.5; the labels and their odd zeros are hostap's, which
 // Windows understands. The TLV that carries the proof is peap-tlv.ts.
 
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { hmac } from '../tls/hmac.ts';
 import { EapType } from './packet.ts';
 import { encodeBindingTlv } from './peap-tlv.ts';
 import type { Binding } from './peap-tlv.ts';
@@ -33,10 +34,8 @@ export function bindingKeys(tunnelKey: Buffer, innerKey: Buffer | undefined): Bi
 
 /** The proof over the TLV with its place still empty. */
 export function bindingMac(macKey: Buffer, binding: Omit<Binding, 'mac'>): Buffer {
-  return createHmac('sha1', macKey)
-    .update(encodeBindingTlv({ ...binding, mac: Buffer.alloc(MAC_BYTES) }))
-    .update(Buffer.of(EapType.Peap))
-    .digest();
+  const tlv = encodeBindingTlv({ ...binding, mac: Buffer.alloc(MAC_BYTES) });
+  return hmac('sha1', macKey, Buffer.concat([tlv, Buffer.of(EapType.Peap)]));
 }
 
 export function isBound(macKey: Buffer, binding: Binding): boolean {
@@ -53,12 +52,8 @@ function expand(key: Buffer, label: string, seed: Buffer, length: number): Buffe
   const blocks: Buffer[] = [];
   let previous: Buffer = Buffer.alloc(0);
   for (let counter = 1; blocks.length * MAC_BYTES < length; counter++) {
-    previous = createHmac('sha1', key)
-      .update(previous)
-      .update(label)
-      .update(seed)
-      .update(Buffer.of(counter, 0, 0))
-      .digest();
+    const text = [previous, Buffer.from(label), seed, Buffer.of(counter, 0, 0)];
+    previous = hmac('sha1', key, Buffer.concat(text));
     blocks.push(previous);
   }
   return Buffer.concat(blocks).subarray(0, length);

@@ -3,7 +3,7 @@
 // user. Nothing inside: for a client certificate in the handshake, and for a ticket. Not offered: PACs,
 // which RFC 9930 has given up, certificate enrolment, channel binding, and renegotiation.
 
-import { createHmac } from 'node:crypto';
+import { hmac } from '../tls/hmac.ts';
 import type { Ticket, TlsEngine, TlsTerms } from '../tls/engine.ts';
 import { createEapTls, usernameOfCertificate } from './eap-tls.ts';
 import type { EapTlsOptions } from './eap-tls.ts';
@@ -288,7 +288,7 @@ export function createTeap(options: TeapOptions): EapMethod {
   async function prove(login: Login, inner: InnerKeys, input: InnerInput, isAfterMethod: boolean) {
     const tunnel = tunnelOf(input);
     const { chains, macKeys } = await afterInnerMethod(tunnel, chainsOf(login.chains), inner);
-    const nonce = createHmac('sha256', input.random).update('nonce').digest();
+    const nonce = hmac('sha256', input.random, Buffer.from('nonce'));
     const binding = bindingRequest(tunnel, nonce, macKeys, input.outerTlvs);
     const result = { kind: 'intermediate-result', status: Status.Success } as const;
     const tlvs: TeapTlv[] = [{ kind: 'crypto-binding', ...binding }];
